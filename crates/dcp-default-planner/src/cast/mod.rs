@@ -1,0 +1,80 @@
+//! Converting tensors from one dtype to another while they are loaded.
+
+mod number;
+mod scalar;
+
+use dcp_types::{DType, DataError, DataSink, Dest, ViewMut};
+
+/// Whether there is a conversion.
+pub(crate) fn converts(from: DType, to: DType) -> bool {
+    scalar::converter(from, to).is_some()
+}
+
+/// A destination that takes elements of dtype `from` and hands them on to one of dtype `to`; `None` if there is no conversion.
+pub(crate) fn cast<'a>(from: DType, to: DType, dest: Dest<'a>) -> Option<Dest<'a>> {
+    let convert = scalar::converter(from, to)?;
+    let out = match dest {
+        Dest::Memory(view) => Out::Memory { view, offset: 0 },
+        Dest::Sink(sink) => Out::Sink(sink),
+        _ => return None,
+    };
+    let (from, to) = (from.size() as usize, to.size() as usize);
+    Some(Dest::Sink(Box::new(Cast { out, convert, from, to, begun: Vec::new(), converted: vec![0; BLOCK * to] })))
+}
+
+/// How many elements are converted at a time: few enough to stay in the cache between conversion and copy.
+const BLOCK: usize = 2048;
+
+struct Cast<'a> {
+    out: Out<'a>,
+    convert: scalar::Convert,
+    /// The sizes of an element before and after.
+    from: usize,
+    to: usize,
+    /// The first bytes of an element whose last bytes are still to come.
+    begun: Vec<u8>,
+    converted: Vec<u8>,
+}
+
+enum Out<'a> {
+    Memory { view: ViewMut<'a>, offset: u64 },
+    Sink(Box<dyn DataSink + 'a>),
+}
+
+impl DataSink for Cast<'_> {
+    fn write(&mut self, mut bytes: &[u8]) -> Result<(), DataError> {
+        if !self.begun.is_empty() {
+            let (now, later) = bytes.split_at((self.from - self.begun.len()).min(bytes.len()));
+            self.begun.extend_from_slice(now);
+            bytes = later;
+            if self.begun.len() < self.from {
+                return Ok(());
+            }
+            let element = std::mem::take(&mut self.begun);
+            self.convert(&element)?;
+        }
+        let (whole, begun) = bytes.split_at(bytes.len() / self.from * self.from);
+        whole.chunks(BLOCK * self.from).try_for_each(|block| self.convert(block))?;
+        self.begun.extend_from_slice(begun);
+        Ok(())
+    }
+}
+
+impl Cast<'_> {
+    /// Converts at most [`BLOCK`] whole elements.
+    fn convert(&mut self, elements: &[u8]) -> Result<(), DataError> {
+        let converted = &mut self.converted[..elements.len() / self.from * self.to];
+        (self.convert)(elements, converted);
+        match &mut self.out {
+            Out::Memory { view, offset } => {
+                view.write_at(*offset, converted)?;
+                *offset += converted.len() as u64;
+                Ok(())
+            }
+            Out::Sink(sink) => sink.write(converted),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! How each leaf is cut into chunks, and which ranks could write each.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use dcp_planner::PlanError;
+use dcp_types::{
+    ChunkList, Chunks, DType, Fqn, Placement, Rank, RankSet, Region, Shape, ShardGrid, TensorEntry, TypesError,
+};
+
+use super::classes::Classes;
+use super::merge::{Layout, Leaf, What};
+use super::meshes::Meshes;
+use super::table::Table;
+
+pub(super) enum Placed<'a> {
+    Value { object: bool, rank: Rank },
+    Tensor(PlacedTensor<'a>),
+}
+
+pub(super) struct PlacedTensor<'a> {
+    pub(super) fqn: &'a Fqn,
+    pub(super) dtype: DType,
+    pub(super) shape: &'a Shape,
+    pub(super) chunks: Candidates,
+}
+
+/// The chunks of a tensor, and who could write them: by the positions of ranks, ascending.
+pub(super) enum Candidates {
+    Whole(Rc<[u32]>),
+    Grid(ShardGrid, Rc<Table>),
+    List(ChunkList, Vec<Rc<[u32]>>),
+}
+
+impl PlacedTensor<'_> {
+    pub(super) fn into_entry(self) -> TensorEntry {
+        let chunks = match self.chunks {
+            Candidates::Whole(_) => Chunks::Whole,
+            Candidates::Grid(grid, _) => Chunks::Grid(grid),
+            Candidates::List(list, _) => Chunks::List(list),
+        };
+        TensorEntry { dtype: self.dtype, shape: self.shape.clone(), chunks }
+    }
+}
+
+pub(super) fn place<'a>(leaves: &'a [Leaf<'_>], classes: &Classes<'_>) -> Result<Vec<Placed<'a>>, PlanError> {
+    let mut placing = Placing { classes, meshes: Meshes::default(), tables: HashMap::new(), positions: HashMap::new() };
+    leaves.iter().map(|leaf| placing.leaf(leaf)).collect()
+}
+
+/// What is computed once for many leaves.
+struct Placing<'c, 'd> {
+    classes: &'c Classes<'d>,
+    meshes: Meshes,
+    /// By the number of the mesh, and by which of its dimensions replicate.
+    tables: HashMap<(usize, Vec<bool>), Rc<Table>>,
+    /// The positions of the ranks of several classes together.
+    positions: HashMap<(Part, Vec<usize>), Rc<[u32]>>,
+}
+
+/// Which classes numbers refer to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Part {
+    Tensors,
+    Regions,
+}
+
+impl Placing<'_, '_> {
+    fn leaf<'a>(&mut self, leaf: &'a Leaf<'_>) -> Result<Placed<'a>, PlanError> {
+        let (dtype, shape, layout) = match &leaf.what {
+            What::Value { object, .. } => return Ok(Placed::Value { object: *object, rank: leaf.rank }),
+            What::Tensor { dtype, shape, layout } => (*dtype, *shape, layout),
+        };
+        let fqn = &leaf.fqn;
+        let chunks = match layout {
+            Layout::Replicated(classes) => Candidates::Whole(self.positions(Part::Tensors, classes)),
+            Layout::Mesh(placements, uses) => self.grid(fqn, shape, placements, uses)?,
+            Layout::Regions(parts) => self.list(fqn, shape, parts)?,
+        };
+        Ok(Placed::Tensor(PlacedTensor { fqn, dtype, shape, chunks }))
+    }
+
+    fn grid(
+        &mut self,
+        fqn: &Fqn,
+        shape: &Shape,
+        placements: &[Placement],
+        uses: &[(usize, u32)],
+    ) -> Result<Candidates, PlanError> {
+        let mesh = self.meshes.mesh_of(uses, self.classes, fqn, placements)?;
+        let leading = mesh.joined.then_some(Placement::Replicate);
+        let placements: Vec<_> = leading.into_iter().chain(placements.iter().copied()).collect();
+        let replicated = placements.iter().map(|placement| *placement == Placement::Replicate).collect();
+        let grid = ShardGrid::new(shape.clone(), mesh.mesh.clone(), placements);
+        let grid = grid.map_err(|fault| PlanError::types(fqn, fault))?;
+        let table = self.tables.entry((mesh.number, replicated));
+        let table = table.or_insert_with(|| Rc::new(Table::new(&mesh, grid.placements(), self.classes)));
+        Ok(Candidates::Grid(grid, Rc::clone(table)))
+    }
+
+    /// Regions that several ranks have are replicas of one chunk.
+    fn list(&mut self, fqn: &Fqn, shape: &Shape, parts: &[(usize, &[Region])]) -> Result<Candidates, PlanError> {
+        let mut held: Vec<(&Region, usize)> =
+            parts.iter().flat_map(|(class, regions)| regions.iter().map(|region| (region, *class))).collect();
+        held.retain(|(region, _)| !region.is_empty());
+        held.sort_unstable();
+        held.dedup();
+        let (mut regions, mut candidates) = (Vec::new(), Vec::new());
+        for copies in held.chunk_by(|one, next| one.0 == next.0) {
+            let classes: Vec<usize> = copies.iter().map(|(_, class)| *class).collect();
+            regions.push(copies[0].0.clone());
+            candidates.push(self.positions(Part::Regions, &classes));
+        }
+        match ChunkList::new(shape, regions) {
+            Ok(list) => Ok(Candidates::List(list, candidates)),
+            Err(TypesError::Overlap(regions)) => Err(self.overlap(fqn, regions, &held)),
+            Err(fault) => Err(PlanError::types(fqn, fault)),
+        }
+    }
+
+    fn positions(&mut self, part: Part, classes: &[usize]) -> Rc<[u32]> {
+        let all = self.classes;
+        let known = self.positions.entry((part, classes.to_vec())).or_insert_with(|| {
+            let ranks: RankSet = classes
+                .iter()
+                .flat_map(|&class| match part {
+                    Part::Tensors => all.tensors[class].ranks.iter().collect::<Vec<_>>(),
+                    Part::Regions => all.regions[class].ranks.iter().collect(),
+                })
+                .collect();
+            ranks.iter().filter_map(|rank| all.position(rank)).collect()
+        });
+        Rc::clone(known)
+    }
+
+    fn overlap(&self, fqn: &Fqn, regions: Box<(Region, Region)>, held: &[(&Region, usize)]) -> PlanError {
+        let lowest = |of: &Region| {
+            let classes = held.iter().filter(|(region, _)| *region == of).map(|(_, class)| *class);
+            classes.map(|class| self.classes.regions[class].first).min().unwrap_or(0)
+        };
+        PlanError::Overlap { fqn: fqn.clone(), ranks: (lowest(&regions.0), lowest(&regions.1)), regions }
+    }
+}

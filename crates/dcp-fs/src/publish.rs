@@ -1,0 +1,112 @@
+//! Replacing and removing objects, one at a time.
+//!
+//! Whoever takes a name away from a file holds a lock on that very file and has seen, under the lock, that it bears
+//! the name. So from the comparison to the rename nobody else can have changed anything. A name that
+//! nothing bears needs no lock: it is taken by a rename that does not replace.
+
+use std::fs::File;
+use std::io;
+
+use dcp_storage::{Precondition, StorageError};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::{Errno, retry_on_intr};
+
+use crate::beneath::{self, Blocked, Found, OpenObject};
+use crate::disk::Disk;
+use crate::site::Site;
+use crate::temp::Temp;
+use crate::version;
+
+/// Gives a written file its name, as `when` allows.
+pub(crate) fn place(site: &Site, mut temp: Temp, leaf: &str, when: &Precondition) -> Result<(), StorageError> {
+    temp.flush().map_err(site.io("publish"))?;
+    match when {
+        Precondition::Absent => place_if_absent(site, &mut temp, leaf)?,
+        Precondition::None | Precondition::Matches(_) => place_over(site, &mut temp, leaf, when)?,
+    }
+    temp.flush_name().map_err(site.io("publish"))
+}
+
+/// Removes an object; one that does not exist is fine.
+pub(crate) fn remove(disk: &dyn Disk, dir: &File, leaf: &str) -> Result<(), Blocked> {
+    let _held = match hold(dir, leaf) {
+        Ok(held) => held,
+        // A name can be removed by who may not open the file. And without locks nobody compares versions either.
+        Err(Blocked::Io(error)) if may_go_unlocked(&error) => None,
+        Err(Blocked::Missing) => return Ok(()),
+        Err(other) => return Err(other),
+    };
+    Ok(disk.remove(dir, leaf)?)
+}
+
+fn place_if_absent(site: &Site, temp: &mut Temp, leaf: &str) -> Result<(), StorageError> {
+    let Err(error) = temp.place_new(leaf) else { return Ok(()) };
+    if error.kind() != io::ErrorKind::AlreadyExists {
+        return Err(site.io("publish")(error));
+    }
+    let found = match beneath::look(temp.dir(), leaf).map_err(site.io("publish"))? {
+        Some(Found::Object { size }) => format!("an object of {size} bytes"),
+        Some(found @ Found::Foreign(_)) => return Err(site.taken(&found)),
+        None => "an object that is gone by now".to_owned(),
+    };
+    Err(site.refused(NOTHING.to_owned(), found))
+}
+
+fn place_over(site: &Site, temp: &mut Temp, leaf: &str, when: &Precondition) -> Result<(), StorageError> {
+    loop {
+        match hold(temp.dir(), leaf) {
+            Ok(None) => continue,
+            Ok(Some(current)) => {
+                if let Precondition::Matches(expected) = when {
+                    let found = version::of_file(&current.file).map_err(site.io("publish"))?;
+                    if found != *expected {
+                        return Err(site.refused(expected.0.clone(), found.0));
+                    }
+                }
+                return temp.place_over(leaf).map_err(site.io("publish"));
+            }
+            Err(Blocked::Missing) => match when {
+                Precondition::Matches(expected) => return Err(site.refused(expected.0.clone(), NOTHING.to_owned())),
+                Precondition::None | Precondition::Absent => match temp.place_new(leaf) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    result => return result.map_err(site.io("publish")),
+                },
+            },
+            Err(other) => return Err(site.on_write("publish")(other)),
+        }
+    }
+}
+
+/// Locks the file that bears a name, as long as the result lives. `None`: it lost the name while we waited.
+fn hold(dir: &File, leaf: &str) -> Result<Option<OpenObject>, Blocked> {
+    let current = open_to_lock(dir, leaf)?;
+    retry_on_intr(|| flock(&current.file, FlockOperation::LockExclusive)).map_err(|errno| match errno {
+        Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK => io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the file system has no advisory locks, without which an object cannot be replaced safely \
+             (on Lustre, mount with -o flock)",
+        ),
+        other => other.into(),
+    })?;
+    // Opened once more rather than looked up: that is what makes NFS ask the server.
+    let now = open_to_lock(dir, leaf)?;
+    Ok((beneath::identity(&now.file)? == beneath::identity(&current.file)?).then_some(current))
+}
+
+/// NFS locks exclusively only what is open for writing; elsewhere an object that we may only read will do.
+fn open_to_lock(dir: &File, leaf: &str) -> Result<OpenObject, Blocked> {
+    match beneath::open_file(dir, leaf, OFlags::RDWR) {
+        Err(Blocked::Io(error))
+            if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem) =>
+        {
+            beneath::open_file(dir, leaf, OFlags::RDONLY)
+        }
+        result => result,
+    }
+}
+
+fn may_go_unlocked(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported)
+}
+
+const NOTHING: &str = "nothing";

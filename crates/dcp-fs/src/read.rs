@@ -1,0 +1,120 @@
+//! Ranged reads into the caller's buffers.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+
+use dcp_storage::{ReadRange, StorageError};
+use rustix::io::{preadv, retry_on_intr};
+
+use crate::beneath::OpenObject;
+use crate::site::Site;
+
+/// Fills all buffers. Ranges that touch in the file are read together, in whichever order they were given.
+pub(crate) fn ranges(site: &Site, object: &OpenObject, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
+    for range in &*ranges {
+        if end_of(range).is_none_or(|end| end > object.size) {
+            return Err(site.out_of_range(range.offset, range.buffer.len() as u64, object.size));
+        }
+    }
+    let mut wanted: Vec<_> = ranges.iter_mut().filter(|range| !range.buffer.is_empty()).collect();
+    wanted.sort_by_key(|range| range.offset);
+    let mut rest = &mut wanted[..];
+    while !rest.is_empty() {
+        let (run, tail) = rest.split_at_mut(touching(rest));
+        read_run(site, &object.file, run)?;
+        rest = tail;
+    }
+    Ok(())
+}
+
+/// How many ranges at the front follow each other in the file, as far as one system call takes them.
+fn touching(ranges: &[&mut ReadRange<'_>]) -> usize {
+    let gaps = ranges.windows(2).take(MAX_BUFFERS - 1);
+    1 + gaps.take_while(|pair| end_of(pair[0]) == Some(pair[1].offset)).count()
+}
+
+fn read_run(site: &Site, file: &File, run: &mut [&mut ReadRange<'_>]) -> Result<(), StorageError> {
+    let start = run[0].offset;
+    let filled = if let [only] = &mut *run {
+        fill(file, start, &mut [IoSliceMut::new(only.buffer)])
+    } else {
+        let mut buffers: Vec<_> = run.iter_mut().map(|range| IoSliceMut::new(range.buffer)).collect();
+        fill(file, start, &mut buffers)
+    };
+    match filled.map_err(site.io("read"))? {
+        Filled::Whole => Ok(()),
+        // Somebody cut the file short after we had asked for its size.
+        Filled::UpTo(size) => {
+            let short = run.iter().find(|range| end_of(range).is_none_or(|end| end > size)).unwrap_or(&run[0]);
+            Err(site.out_of_range(short.offset, short.buffer.len() as u64, size))
+        }
+    }
+}
+
+enum Filled {
+    Whole,
+    /// The file ends at this offset.
+    UpTo(u64),
+}
+
+fn fill(file: &File, mut offset: u64, mut buffers: &mut [IoSliceMut<'_>]) -> io::Result<Filled> {
+    while !buffers.is_empty() {
+        match retry_on_intr(|| preadv(file, buffers, offset))? {
+            0 => return Ok(Filled::UpTo(offset)),
+            read => {
+                offset += read as u64;
+                IoSliceMut::advance_slices(&mut buffers, read);
+            }
+        }
+    }
+    Ok(Filled::Whole)
+}
+
+fn end_of(range: &ReadRange<'_>) -> Option<u64> {
+    range.offset.checked_add(range.buffer.len() as u64)
+}
+
+/// What Linux takes in one call (`IOV_MAX`), and others no less.
+const MAX_BUFFERS: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use dcp_storage::StorePath;
+
+    use super::*;
+
+    #[test]
+    fn file_that_shrinks_under_a_read_is_out_of_range() {
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(&[7; 1000]).expect("written");
+        let site = Site::of("here".to_owned(), &StorePath::parse("object").expect("valid")).expect("not reserved");
+        // What a read sees when the file had 5000 bytes as it was opened.
+        let object = OpenObject { file, size: 5000 };
+        let (mut whole, mut cut) = ([0; 900], [0; 200]);
+        let result = ranges(
+            &site,
+            &object,
+            &mut [ReadRange { offset: 900, buffer: &mut cut }, ReadRange { offset: 0, buffer: &mut whole }],
+        );
+        assert!(
+            matches!(result, Err(StorageError::OutOfRange { offset: 900, length: 200, size: 1000, .. })),
+            "{result:?}"
+        );
+    }
+
+    #[test]
+    fn runs_end_where_the_system_call_does() {
+        let mut bytes = vec![[0_u8; 1]; 3 * MAX_BUFFERS];
+        let mut ranges: Vec<_> = bytes
+            .iter_mut()
+            .enumerate()
+            .map(|(index, buffer)| ReadRange { offset: index as u64 + u64::from(index >= 2000), buffer })
+            .collect();
+        let ranges: Vec<_> = ranges.iter_mut().collect();
+        assert_eq!(touching(&ranges), MAX_BUFFERS);
+        assert_eq!(touching(&ranges[MAX_BUFFERS..]), 2000 - MAX_BUFFERS);
+        assert_eq!(touching(&ranges[3 * MAX_BUFFERS - 1..]), 1);
+    }
+}

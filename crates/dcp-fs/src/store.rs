@@ -1,0 +1,134 @@
+//! The store itself: what each operation does, in terms of the other modules.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dcp_storage::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, Upload, Version};
+
+use crate::beneath::{self, Blocked};
+use crate::disk::{Disk, RealDisk};
+use crate::root::Root;
+use crate::site::Site;
+use crate::temp::Temp;
+use crate::upload::LocalUpload;
+use crate::{list, publish, read, version};
+
+/// Objects as files below one directory, the root.
+///
+/// A handle: clones share nothing but the place. Its futures do their work when they are first polled and block
+/// the thread meanwhile.
+#[derive(Clone, Debug)]
+pub struct LocalStore {
+    root: Root,
+}
+
+/// What a store does before it says that an object is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// It flushes the object and its directories to the medium: what it said is true after a crash of the machine.
+    #[default]
+    Fsync,
+    /// Nothing. An object outlives the process, but after a crash of the machine it may be missing, empty or
+    /// torn. Errors that a system reports only when it flushes (a quota on NFS) go unnoticed. For scratch space and tests.
+    None,
+}
+
+impl LocalStore {
+    /// The largest object, in bytes, that [`head`](Store::head) reads for its version. The small objects that are
+    /// published (indexes, claims) are far below this.
+    pub const MAX_HEAD_VERSION: u64 = 256 << 20;
+
+    /// The store below `root`, which may be missing until the first write creates it. Does no I/O.
+    ///
+    /// A relative path is taken from where the process is now.
+    #[must_use]
+    pub fn open(root: impl AsRef<Path>) -> Self {
+        Self::on(root.as_ref(), Arc::new(RealDisk))
+    }
+
+    /// The same store with this durability; [`Durability::Fsync`] unless told otherwise.
+    ///
+    /// ```
+    /// use dcp_fs::{Durability, LocalStore};
+    /// let scratch = LocalStore::open("/tmp/scratch").durability(Durability::None);
+    /// ```
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.root.durability = durability;
+        self
+    }
+
+    pub(crate) fn on(root: &Path, disk: Arc<dyn Disk>) -> Self {
+        // Only an empty path or a lost working directory has no absolute form; the first operation will say so.
+        let path = std::path::absolute(root).unwrap_or_else(|_| PathBuf::from(root));
+        Self { root: Root::new(path, disk) }
+    }
+
+    fn site(&self, path: &StorePath) -> Result<Site, StorageError> {
+        Site::of(self.location(), path)
+    }
+}
+
+#[async_trait]
+impl Store for LocalStore {
+    fn location(&self) -> String {
+        self.root.path.display().to_string()
+    }
+
+    async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
+        let site = self.site(path)?;
+        let object = self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))?;
+        let version = (object.size <= Self::MAX_HEAD_VERSION)
+            .then(|| version::of_file(&object.file))
+            .transpose()
+            .map_err(site.io("read"))?;
+        Ok(ObjectMeta { path: path.clone(), size: object.size, version })
+    }
+
+    async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
+        let site = self.site(path)?;
+        let object = self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))?;
+        read::ranges(&site, &object, ranges)
+    }
+
+    async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {
+        let site = self.site(path)?;
+        let (dir, leaf) = self.root.make_parent(path).map_err(site.on_write("create"))?;
+        if let Some(found) = beneath::look(&dir, leaf).map_err(site.io("create"))? {
+            return Err(site.taken(&found));
+        }
+        let temp = Temp::create(&self.root, dir, expected_size).map_err(site.io("create"))?;
+        Ok(Box::new(LocalUpload::new(site, temp)))
+    }
+
+    async fn publish(&self, path: &StorePath, content: &[u8], when: Precondition) -> Result<Version, StorageError> {
+        let site = self.site(path)?;
+        let (dir, leaf) = self.root.make_parent(path).map_err(site.on_write("publish"))?;
+        let mut temp = Temp::create(&self.root, dir, None).map_err(site.io("publish"))?;
+        temp.write(content).map_err(site.io("publish"))?;
+        publish::place(&site, temp, leaf, &when)?;
+        Ok(version::of_bytes(content))
+    }
+
+    async fn list(&self, prefix: Option<&StorePath>) -> Result<Vec<ObjectMeta>, StorageError> {
+        if let Some(prefix) = prefix {
+            self.site(prefix)?;
+        }
+        list::objects(&self.root, prefix).map_err(|source| StorageError::Io {
+            operation: "list",
+            location: self.location(),
+            path: prefix.map_or_else(|| self.location(), ToString::to_string),
+            source,
+        })
+    }
+
+    async fn delete(&self, path: &StorePath) -> Result<(), StorageError> {
+        let site = self.site(path)?;
+        let parent = self.root.open().and_then(|root| beneath::open_parent(&root, path));
+        match parent.and_then(|(dir, leaf)| publish::remove(&*self.root.disk, &dir, leaf)) {
+            Ok(()) | Err(Blocked::Missing | Blocked::BelowFile) => Ok(()),
+            Err(other) => Err(site.on("delete")(other)),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! An object before it has its name.
+
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+
+use crate::Durability;
+use crate::root::Root;
+
+/// Whether a component of a path is one of ours.
+pub(crate) fn is_reserved(component: &str) -> bool {
+    component.starts_with(PREFIX)
+}
+
+/// A hidden file in the directory of the object that it is to become. Dropped before that, it is removed.
+#[derive(Debug)]
+pub(crate) struct Temp {
+    root: Root,
+    dir: File,
+    name: String,
+    file: File,
+    written: u64,
+    reserved: u64,
+    placed: bool,
+}
+
+impl Temp {
+    pub(crate) fn create(root: &Root, dir: File, expected_size: Option<u64>) -> io::Result<Self> {
+        let (name, file) = loop {
+            let name = format!("{PREFIX}{:016x}", random());
+            match root.disk.make_file(&dir, &name) {
+                Ok(file) => break (name, file),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        };
+        let reserved = expected_size.filter(|&size| size >= WORTH_RESERVING && reserve(&file, size)).unwrap_or(0);
+        Ok(Self { root: root.clone(), dir, name, file, written: 0, reserved, placed: false })
+    }
+
+    /// Appends, straight from the caller's memory.
+    pub(crate) fn write(&mut self, data: &[u8]) -> io::Result<()> {
+        self.root.disk.write(&self.file, data)?;
+        self.written += data.len() as u64;
+        Ok(())
+    }
+
+    /// How many bytes have been written.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    pub(crate) fn dir(&self) -> &File {
+        &self.dir
+    }
+
+    /// Makes the content survive a crash; the name follows.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        if self.written < self.reserved {
+            // Gives back what was reserved beyond the end. No harm if it stays.
+            let _ = self.file.set_len(self.written);
+        }
+        match self.root.durability {
+            Durability::Fsync => self.root.disk.sync_file(&self.file),
+            Durability::None => Ok(()),
+        }
+    }
+
+    /// Gives the file its name, unless something bears it: then `AlreadyExists`, and it may be tried again.
+    pub(crate) fn place_new(&mut self, leaf: &str) -> io::Result<()> {
+        self.root.disk.rename_new(&self.dir, &self.name, leaf)?;
+        self.placed = true;
+        Ok(())
+    }
+
+    /// Gives the file its name, whatever bears it.
+    pub(crate) fn place_over(&mut self, leaf: &str) -> io::Result<()> {
+        self.root.disk.rename_over(&self.dir, &self.name, leaf)?;
+        self.placed = true;
+        Ok(())
+    }
+
+    /// Makes the name survive a crash.
+    pub(crate) fn flush_name(&self) -> io::Result<()> {
+        self.root.sync_dir(&self.dir)
+    }
+
+    /// Removes the file.
+    pub(crate) fn remove(mut self) -> io::Result<()> {
+        self.placed = true;
+        self.root.disk.remove(&self.dir, &self.name)
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if !self.placed {
+            // Nobody to tell; what is left behind is never listed.
+            let _ = self.root.disk.remove(&self.dir, &self.name);
+        }
+    }
+}
+
+const PREFIX: &str = ".dcp-tmp-";
+
+/// In bytes. Below this the file system's own delayed allocation does as well.
+const WORTH_RESERVING: u64 = 1 << 20;
+
+/// Reserves room without changing the size: the file system can lay the object out in one piece. Only a help, so
+/// whether it works is all there is to know.
+#[cfg(target_os = "linux")]
+fn reserve(file: &File, size: u64) -> bool {
+    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, size).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reserve(_: &File, _: u64) -> bool {
+    false
+}
+
+/// Unlike any other, on this node or another: the standard library seeds its hashers from the system.
+fn random() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}

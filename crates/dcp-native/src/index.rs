@@ -1,0 +1,172 @@
+//! The index file: a fixed header, a MessagePack body, a checksum.
+
+use bytes::Bytes;
+use dcp_storage::{Generation, StorageError, StorePath};
+use dcp_types::{Chunks, EntryKind, GlobalPlan, Rank};
+use serde::{Deserialize, Serialize};
+
+use crate::layout::LayoutRule;
+
+/// The name of the index.
+pub(crate) const NAME: &str = "index.dcp";
+const MAGIC: [u8; 8] = *b"\x89DCPIDX\n";
+/// The newest version that is read, and the one that is written.
+const VERSION: u32 = 1;
+const HEADER: usize = 32;
+const CHECKSUM: usize = 16;
+/// The layout rule of this version.
+const RULE: u32 = 1;
+
+/// What an index says.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Index {
+    pub(crate) generation: Generation,
+    pub(crate) rule: LayoutRule,
+    pub(crate) plan: GlobalPlan,
+    /// Facts of every file, by rank (ascending).
+    pub(crate) ranks: Vec<(Rank, Vec<FileFacts>)>,
+}
+
+/// What the layout rule cannot tell of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FileFacts {
+    /// Its number.
+    pub(crate) number: u32,
+    /// Its size in bytes.
+    pub(crate) size: u64,
+    /// The CRC-32 of its footer.
+    pub(crate) footer_crc: u32,
+    /// The lengths of its values, in bytes.
+    pub(crate) values: Vec<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body<P> {
+    rule: u32,
+    files_per_rank: u32,
+    align: u64,
+    block: u64,
+    plan: P,
+    ranks: Vec<(Rank, Vec<FileFacts>)>,
+    /// Earlier checkpoints that chunks are taken from. None in this version.
+    parents: Vec<Bytes>,
+}
+
+impl Index {
+    pub(crate) fn encode(&self) -> Result<Bytes, StorageError> {
+        let LayoutRule { files_per_rank, align, block } = self.rule;
+        let (plan, ranks) = (&self.plan, self.ranks.clone());
+        let body = Body { rule: RULE, files_per_rank, align, block, plan, ranks, parents: Vec::new() };
+        let body = rmp_serde::to_vec(&body)
+            .map_err(|fault| StorageError::Unsupported { format: "native", what: fault.to_string() })?;
+        let mut index = Vec::with_capacity(HEADER + body.len() + CHECKSUM);
+        index.extend(MAGIC);
+        index.extend(VERSION.to_le_bytes());
+        index.extend(0u32.to_le_bytes());
+        index.extend(self.generation.to_le_bytes());
+        index.extend((body.len() as u64).to_le_bytes());
+        index.extend(body);
+        index.extend(checksum(&index));
+        Ok(index.into())
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StorageError> {
+        let (generation, body) = frame(bytes)?;
+        let mut rest = body;
+        let mut decoder = rmp_serde::Deserializer::new(&mut rest);
+        decoder.set_max_depth(MAX_DEPTH);
+        let body = Body::<GlobalPlan>::deserialize(&mut decoder).map_err(|fault| corrupt(HEADER, fault.to_string()))?;
+        if !rest.is_empty() {
+            return Err(corrupt(HEADER, format!("{} bytes follow the body", rest.len())));
+        }
+        let Body { rule, files_per_rank, align, block, plan, ranks, parents } = body;
+        if rule != RULE || !parents.is_empty() {
+            return Err(StorageError::TooNew { path: path()?, found: rule.max(RULE + 1), supported: RULE });
+        }
+        if !(align.is_power_of_two() && block.is_power_of_two() && (1..=MAX_BLOCK).contains(&block)) {
+            return Err(corrupt(HEADER, format!("alignment {align} or block size {block} is not sensible")));
+        }
+        let index = Self { generation, rule: LayoutRule { files_per_rank, align, block }, plan, ranks };
+        index.check()?;
+        Ok(index)
+    }
+
+    /// The facts of a rank's files.
+    pub(crate) fn files_of(&self, rank: Rank) -> &[FileFacts] {
+        match self.ranks.binary_search_by_key(&rank, |(rank, _)| *rank) {
+            Ok(at) => &self.ranks[at].1,
+            Err(_) => &[],
+        }
+    }
+
+    /// What can be told from the index alone: that it does not claim more than its size justifies.
+    fn check(&self) -> Result<(), StorageError> {
+        if !self.ranks.is_sorted_by(|a, b| a.0 < b.0) {
+            return Err(corrupt(HEADER, "its ranks are not in ascending order".into()));
+        }
+        for (fqn, entry) in self.plan.metadata().entries() {
+            if let EntryKind::Tensor(tensor) = &entry.kind
+                && let Chunks::Grid(grid) = &tensor.chunks
+            {
+                // A rank that holds a chunk has a file.
+                let limit = (self.ranks.len() as u64).saturating_mul(grid.most_parts_per_rank());
+                if grid.has_more_chunks_than(limit) {
+                    return Err(corrupt(HEADER, format!("{fqn} has more chunks than there are files")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The generation that an index is of, from its header.
+pub(crate) fn generation(bytes: &[u8]) -> Result<Generation, StorageError> {
+    Ok(frame(bytes)?.0)
+}
+
+/// The name of the index as a path.
+pub(crate) fn path() -> Result<StorePath, StorageError> {
+    StorePath::parse(NAME)
+}
+
+/// The largest checksum block.
+const MAX_BLOCK: u64 = 1 << 24;
+/// How deeply a sound index nests, generously.
+const MAX_DEPTH: usize = 32;
+
+/// Checks the frame; returns the generation and the body.
+fn frame(bytes: &[u8]) -> Result<(Generation, &[u8]), StorageError> {
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {
+        return Err(corrupt(0, format!("it has {} bytes, a header alone has {HEADER}", bytes.len())));
+    };
+    let (magic, numbers) = header.split_at(8);
+    if magic != MAGIC {
+        return Err(corrupt(0, "it does not start with the magic bytes of a native index".into()));
+    }
+    let word = |at: usize| numbers.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word));
+    let long = |at: usize| numbers.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |long| u64::from_le_bytes(*long));
+    if word(0) != VERSION || word(4) != 0 {
+        return Err(StorageError::TooNew { path: path()?, found: word(0), supported: VERSION });
+    }
+    let length = long(16);
+    if length.checked_add(CHECKSUM as u64) != Some(rest.len() as u64) {
+        let found = rest.len().saturating_sub(CHECKSUM);
+        return Err(corrupt(24, format!("its body should have {length} bytes, but has {found}")));
+    }
+    let (body, stored) = rest.split_at(rest.len() - CHECKSUM);
+    if checksum(&bytes[..HEADER + body.len()]) != stored {
+        return Err(corrupt(HEADER + body.len(), "its checksum does not match its content".into()));
+    }
+    Ok((long(8), body))
+}
+
+fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
+    twox_hash::XxHash3_128::oneshot(bytes).to_le_bytes()
+}
+
+fn corrupt(offset: usize, reason: String) -> StorageError {
+    match path() {
+        Ok(path) => StorageError::Corrupt { path, offset: offset as u64, reason },
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,74 @@
+//! Layout rule 1: which item lies where in the files of a rank.
+//!
+//! Of a rank's items, chunks come first, in the order of the entries. Each goes to the file that has the fewest bytes of chunks so far (of
+//! several, the one with the lowest number) and starts at the next multiple of the alignment. Values follow the chunks of file 0, in the order of the
+//! entries, without gaps; their lengths are in the index. Then each file has its footer. A file without items is not written.
+
+use dcp_types::{GlobalPlan, Rank, WriteItem, WriteWhat};
+
+/// The numbers that the rule depends on. They are stored in the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LayoutRule {
+    /// How many files a rank writes.
+    pub(crate) files_per_rank: u32,
+    /// What the offsets of chunks are multiples of, in bytes.
+    pub(crate) align: u64,
+    /// The size of a checksum block, in bytes.
+    pub(crate) block: u64,
+}
+
+/// What one file holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PlannedFile {
+    pub(crate) number: u32,
+    /// Chunks and where they start, ascending.
+    pub(crate) chunks: Vec<Placed>,
+    /// Where the chunks end.
+    pub(crate) chunks_end: u64,
+    /// Values, whose lengths are known only after writing.
+    pub(crate) values: Vec<WriteItem>,
+}
+
+/// A chunk in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) item: WriteItem,
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+}
+
+impl LayoutRule {
+    /// The files of a rank; `None` if a file would be larger than can be counted.
+    pub(crate) fn files_of(&self, plan: &GlobalPlan, rank: Rank) -> Option<Vec<PlannedFile>> {
+        let items = plan.items_of(rank);
+        // No more files than items, however many the index claims.
+        let count = (self.files_per_rank as usize).min(items.len());
+        let mut files: Vec<PlannedFile> =
+            (0..).take(count).map(|number| PlannedFile { number, ..PlannedFile::default() }).collect();
+        for item in items {
+            match item.what {
+                WriteWhat::Value => files.first_mut()?.values.push(item),
+                WriteWhat::Chunk(_, length) => {
+                    let file = files.iter_mut().min_by_key(|file| (file.chunks_end, file.number))?;
+                    let offset = file.chunks_end.checked_next_multiple_of(self.align)?;
+                    file.chunks_end = offset.checked_add(length)?;
+                    file.chunks.push(Placed { item, offset, length });
+                }
+            }
+        }
+        files.retain(|file| !file.chunks.is_empty() || !file.values.is_empty());
+        Some(files)
+    }
+}
+
+impl PlannedFile {
+    /// The lengths of all items, in order, with the lengths of values as given.
+    pub(crate) fn lengths<'a>(&'a self, values: &'a [u64]) -> impl Iterator<Item = u64> + 'a {
+        self.chunks.iter().map(|placed| placed.length).chain(values.iter().copied())
+    }
+
+    /// Where the footer starts; `None` if that is past what can be counted.
+    pub(crate) fn footer_offset(&self, values: &[u64]) -> Option<u64> {
+        values.iter().try_fold(self.chunks_end, |end, length| end.checked_add(*length))
+    }
+}

@@ -1,0 +1,97 @@
+//! The reader made of a format and a store.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use dcp_types::{Dest, Digest, EntryKind, Metadata, ReadItem};
+
+use super::read_whole;
+use crate::engine::{Wanted, answer, read};
+use crate::{Format, Found, Io, OpenedCheckpoint, ReadReport, StorageError, StorageReader, Store};
+
+/// Reads checkpoints of a format from a store.
+#[derive(Debug)]
+pub struct ComposedReader {
+    format: Arc<dyn Format>,
+    store: Arc<dyn Store>,
+    opened: Mutex<Option<Arc<dyn OpenedCheckpoint>>>,
+}
+
+impl ComposedReader {
+    /// A reader; nothing is read yet.
+    #[must_use]
+    pub fn new(format: Arc<dyn Format>, store: Arc<dyn Store>) -> Self {
+        Self { format, store, opened: Mutex::new(None) }
+    }
+
+    fn opened(&self) -> Result<Arc<dyn OpenedCheckpoint>, StorageError> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        opened.ok_or_else(|| StorageError::NoCheckpoint {
+            location: self.store.location(),
+            reason: "its metadata must be read first".into(),
+        })
+    }
+
+    /// Tells a file that is missing or too short from one that an overwrite has removed.
+    async fn explain(&self, error: StorageError, fingerprint: Digest) -> StorageError {
+        let path = match &error {
+            StorageError::NotFound { path, .. } | StorageError::OutOfRange { path, .. } => path.clone(),
+            _ => return error,
+        };
+        match read_whole(&*self.store, &self.format.index_path()).await {
+            Ok((index, _)) if Digest::of(&index) != fingerprint => {
+                StorageError::Overwritten { location: self.store.location(), path }
+            }
+            _ => error,
+        }
+    }
+}
+
+#[async_trait]
+impl StorageReader for ComposedReader {
+    async fn read_metadata(&self, io: &Io<'_>) -> Result<Found, StorageError> {
+        let index = self.format.index_path();
+        let (opened, overhead) = match answer(&*self.store, self.format.open(), io) {
+            Err(StorageError::NotFound { location, path }) if path == index => {
+                return Err(StorageError::NoCheckpoint { location, reason: format!("it has no {index}") });
+            }
+            other => other?,
+        };
+        let (metadata, fingerprint) = (Arc::clone(opened.metadata()), opened.fingerprint());
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened);
+        Ok(Found { metadata, fingerprint, overhead })
+    }
+
+    async fn check(&self, items: &[ReadItem], io: &Io<'_>) -> Result<(), StorageError> {
+        answer(&*self.store, self.opened()?.locate(items.to_vec()), io).map(|_| ())
+    }
+
+    async fn read_data(&self, items: Vec<(ReadItem, Dest<'_>)>, io: &Io<'_>) -> Result<ReadReport, StorageError> {
+        let opened = self.opened()?;
+        let (metadata, fingerprint) = (Arc::clone(opened.metadata()), opened.fingerprint());
+        let located = answer(&*self.store, opened.locate(items.iter().map(|(item, _)| item.clone()).collect()), io);
+        let (locators, overhead) = match located {
+            Ok(located) => located,
+            Err(error) => return Err(self.explain(error, fingerprint).await),
+        };
+        let wanted = items.into_iter().zip(locators).map(|((item, dest), locator)| {
+            let (fqn, element) = describe(&metadata, &item);
+            Wanted { fqn, item, element, locator, dest }
+        });
+        match read(&*self.store, wanted.collect(), io) {
+            Ok(report) => Ok(ReadReport { overhead, ..report }),
+            Err(error) => Err(self.explain(error, fingerprint).await),
+        }
+    }
+}
+
+/// The name of an item, and the size of its elements in bytes.
+fn describe(metadata: &Metadata, item: &ReadItem) -> (dcp_types::Fqn, u64) {
+    match metadata.entry(item.entry) {
+        Some((fqn, entry)) => match &entry.kind {
+            EntryKind::Tensor(tensor) => (fqn.clone(), tensor.dtype.size()),
+            _ => (fqn.clone(), 1),
+        },
+        None => ("?".into(), 1),
+    }
+}

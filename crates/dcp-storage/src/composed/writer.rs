@@ -1,0 +1,191 @@
+//! The writer made of a format and a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dcp_types::{GlobalPlan, Rank, RankSet};
+use serde::{Deserialize, Serialize};
+
+use super::claim::{self, Claim};
+use super::read_whole;
+use crate::engine::write_file;
+use crate::{
+    Format, Generation, Io, ObjectMeta, Precondition, SaveToken, StorageError, StorageWriter, Store, Version,
+    WriteReport, WriteResult, WriteSource,
+};
+
+/// Writes checkpoints of a format to a store.
+///
+/// A save claims a generation before it writes anything, so that two savers never write one file. Its files lie beside those of
+/// the checkpoint that it will replace. The publication of the index, conditional on the index that was there at the start, is the commit;
+/// only then are the replaced files removed.
+#[derive(Clone, Debug)]
+pub struct ComposedWriter {
+    format: Arc<dyn Format>,
+    store: Arc<dyn Store>,
+    overwrite: bool,
+    claim_lifetime: Duration,
+}
+
+impl ComposedWriter {
+    /// A writer that refuses to replace a checkpoint.
+    #[must_use]
+    pub fn new(format: Arc<dyn Format>, store: Arc<dyn Store>) -> Self {
+        Self { format, store, overwrite: false, claim_lifetime: Duration::from_secs(24 * 60 * 60) }
+    }
+
+    /// The same, replacing a checkpoint of the same format if told so.
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// The same with another time (a day unless told) after which a later save may remove what a crashed one has left.
+    /// It must be longer than any save takes.
+    #[must_use]
+    pub fn claim_lifetime(mut self, lifetime: Duration) -> Self {
+        self.claim_lifetime = lifetime;
+        self
+    }
+
+    async fn base(&self, listing: &[ObjectMeta]) -> Result<Option<Base>, StorageError> {
+        let index = self.format.index_path();
+        let exists = |found: &ObjectMeta| StorageError::Exists {
+            location: self.store.location(),
+            found: found.path.to_string(),
+        };
+        if let Some(foreign) = listing.iter().find(|object| object.path != index && is_index(object)) {
+            return Err(exists(foreign));
+        }
+        let Some(found) = listing.iter().find(|object| object.path == index) else { return Ok(None) };
+        if !self.overwrite {
+            return Err(exists(found));
+        }
+        let (content, version) = read_whole(&*self.store, &index).await?;
+        Ok(Some(Base { generation: self.format.generation(&content).ok(), version }))
+    }
+
+    /// Publishes the index, and finds out what became of it if the store does not say.
+    async fn commit(&self, token: &Token, index: &[u8]) -> Result<(), StorageError> {
+        let path = self.format.index_path();
+        let when = match &token.base {
+            None => Precondition::Absent,
+            Some(base) => Precondition::Matches(base.version.clone()),
+        };
+        let refused = match self.store.publish(&path, index, when).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        match read_whole(&*self.store, &path).await {
+            Ok((content, _)) if content == index => Ok(()),
+            Ok(_) | Err(StorageError::NotFound { .. }) => Err(refused),
+            Err(source) if matches!(refused, StorageError::PreconditionFailed { .. }) => {
+                drop(source);
+                Err(refused)
+            }
+            Err(source) => {
+                Err(StorageError::CommitUnknown { location: self.store.location(), source: Box::new(source) })
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl StorageWriter for ComposedWriter {
+    async fn begin(&self, _ranks: &RankSet) -> Result<SaveToken, StorageError> {
+        let listing = self.store.list(None).await?;
+        let base = self.base(&listing).await?;
+        let generation = Claim::new(self.claim_lifetime).stake(&*self.store, &listing).await?;
+        Token { generation, base }.encode()
+    }
+
+    async fn write_data(
+        &self,
+        token: &SaveToken,
+        plan: &GlobalPlan,
+        rank: Rank,
+        source: &dyn WriteSource,
+        io: &Io<'_>,
+    ) -> Result<WriteResult, StorageError> {
+        let token = Token::decode(token)?;
+        let files = self.format.lay_out(plan, rank, token.generation)?;
+        let writes = files.into_iter().map(|layout| write_file(&*self.store, layout, source, io)).collect();
+        let mut written = io.run(writes, 1)?;
+        written.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut report = WriteReport { files: written.len() as u64, ..WriteReport::default() };
+        for file in &written {
+            report.written += file.size;
+            let items = file.segments.iter().filter(|segment| segment.item.is_some());
+            report.data += items.map(|segment| segment.length).sum::<u64>();
+        }
+        Ok(WriteResult { report, summary: self.format.summarise(&written)? })
+    }
+
+    async fn finish(
+        &self,
+        token: &SaveToken,
+        plan: &GlobalPlan,
+        results: &[(Rank, WriteResult)],
+    ) -> Result<(), StorageError> {
+        let token = Token::decode(token)?;
+        let summaries: Vec<_> = results.iter().map(|(rank, result)| (*rank, result.summary.clone())).collect();
+        let index = self.format.encode_index(plan, &summaries, token.generation)?;
+        self.commit(&token, &index).await?;
+        let replaced = token.base.and_then(|base| base.generation);
+        // The checkpoint is there. What could not be removed now is removed by a later save.
+        drop(claim::clean_up(&*self.store, token.generation, replaced).await);
+        Ok(())
+    }
+
+    async fn abort(&self, token: &SaveToken, ranks_stopped: bool) -> Result<(), StorageError> {
+        let Token { generation, .. } = Token::decode(token)?;
+        match read_whole(&*self.store, &self.format.index_path()).await {
+            // It is committed after all, or that cannot be told: its files may be in use.
+            Ok((index, _)) if self.format.generation(&index).ok() == Some(generation) => return Ok(()),
+            Ok(_) | Err(StorageError::NotFound { .. }) => {}
+            Err(unknown) => return Err(unknown),
+        }
+        let listing = self.store.list(None).await?;
+        if ranks_stopped {
+            claim::remove(&*self.store, &listing, generation).await
+        } else {
+            // The claim stays, so that what a straggler still writes is found when the claim has expired.
+            claim::remove_data(&*self.store, &listing, generation).await
+        }
+    }
+}
+
+/// The index of some format: a directory holds one checkpoint of one format.
+fn is_index(object: &ObjectMeta) -> bool {
+    ["index.dcp", ".metadata", "model.safetensors.index.json"].contains(&object.path.as_str())
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Token {
+    generation: Generation,
+    base: Option<Base>,
+}
+
+/// The checkpoint that a save replaces.
+#[derive(Debug, Serialize, Deserialize)]
+struct Base {
+    /// `None` if its index could not be read: its files are then left alone.
+    generation: Option<Generation>,
+    version: Version,
+}
+
+impl Token {
+    fn encode(&self) -> Result<SaveToken, StorageError> {
+        let encoded = rmp_serde::to_vec(self);
+        let encoded =
+            encoded.map_err(|fault| StorageError::Unsupported { format: "token", what: fault.to_string() })?;
+        Ok(SaveToken(encoded.into()))
+    }
+
+    fn decode(token: &SaveToken) -> Result<Self, StorageError> {
+        rmp_serde::from_slice(&token.0)
+            .map_err(|fault| StorageError::Unsupported { format: "token", what: fault.to_string() })
+    }
+}

@@ -1,0 +1,102 @@
+//! The one line that makes a test of each clause.
+
+/// Generates one `#[test]` for each clause of the contract of [`Store`](crate::Store).
+///
+/// The argument makes a fresh, empty place: a function or closure that returns a
+/// [`Subject`](crate::conformance::Subject), most simply a closure that opens a new handle each time.
+/// Whatever that closure owns (a temporary directory, a server) lives as long as the test.
+///
+/// ```no_run
+/// # use dcp_storage::MemoryStore;
+/// # struct TempBucket;
+/// # impl TempBucket {
+/// #     fn new() -> Self { Self }
+/// #     fn open(&self) -> MemoryStore { MemoryStore::new() }
+/// # }
+/// mod my_store {
+///     # use super::*;
+///     dcp_storage::store_conformance!(|| {
+///         let bucket = TempBucket::new();
+///         move || bucket.open()
+///     });
+/// }
+/// # fn main() {}
+/// ```
+///
+/// A store that honestly lacks a [`Capability`](crate::conformance::Capability) says so, with the reason. The
+/// clauses that need it are then reported as ignored, never as passed:
+///
+/// ```no_run
+/// # use dcp_storage::MemoryStore;
+/// dcp_storage::store_conformance!(
+///     || MemoryStore::new,
+///     without reopen = "each handle is a store of its own",
+///     without exact_names = "names are compared without regard to case",
+/// );
+/// # fn main() {}
+/// ```
+///
+/// The capabilities are `replace`, `reopen` and `exact_names`. Several invocations in one file go into a module
+/// each.
+#[macro_export]
+macro_rules! store_conformance {
+    ($fresh:expr $(, without $capability:ident = $reason:literal)* $(,)?) => {
+        $crate::__store_without! { ($fresh) (run) (run) (run) $($capability = $reason;)* }
+    };
+}
+
+/// Works off the list of missing capabilities. The three states are those of `replace`, `reopen` and `exact_names`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_without {
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt) => {
+        $crate::__store_clauses! { __store_tests ($fresh $replace $reopen $exact) }
+    };
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt replace = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh (skip $reason) $reopen $exact $($rest)* }
+    };
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt reopen = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh $replace (skip $reason) $exact $($rest)* }
+    };
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt exact_names = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh $replace $reopen (skip $reason) $($rest)* }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_tests {
+    ($states:tt $($needs:ident $module:ident $name:ident;)*) => {
+        $($crate::__store_test! { $needs $name $states })*
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __store_test {
+    (Always $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt)) => {
+        $crate::__store_test! { @emit $name $fresh (run) }
+    };
+    (Replace $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt)) => {
+        $crate::__store_test! { @emit $name $fresh $replace }
+    };
+    (Reopen $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt)) => {
+        $crate::__store_test! { @emit $name $fresh $reopen }
+    };
+    (ExactNames $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt)) => {
+        $crate::__store_test! { @emit $name $fresh $exact }
+    };
+    (@emit $name:ident ($fresh:expr) (run)) => {
+        #[test]
+        fn $name() {
+            $crate::conformance::assert_holds(stringify!($name), &($fresh)());
+        }
+    };
+    (@emit $name:ident ($fresh:expr) (skip $reason:literal)) => {
+        #[test]
+        #[ignore = $reason]
+        fn $name() {
+            $crate::conformance::assert_holds(stringify!($name), &($fresh)());
+        }
+    };
+}

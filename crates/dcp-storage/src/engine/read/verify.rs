@@ -1,0 +1,154 @@
+//! Compares checksums of what passes by.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crc32fast::Hasher;
+use dcp_types::Fqn;
+
+use crate::{BlockChecks, StorageError, StorePath, Verify};
+
+/// The bytes of one wanted item in a file, and what is known of their checksums so far. Shared by the tasks that read it.
+pub(super) struct Extent {
+    pub(super) file: StorePath,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    pub(super) widen: bool,
+    fqn: Fqn,
+    location: String,
+    needed: u64,
+    checks: Option<BlockChecks>,
+    verified: AtomicU64,
+    /// Parts of blocks that were cut apart between tasks.
+    fragments: Mutex<HashMap<u64, Vec<Fragment>>>,
+}
+
+struct Fragment {
+    start: u64,
+    end: u64,
+    hasher: Hasher,
+}
+
+impl Extent {
+    pub(super) fn new(fqn: Fqn, location: String, located: crate::Extent, needed: u64, verify: Verify) -> Self {
+        let crate::Extent { file, offset, length, checks } = located;
+        let checks = checks.filter(|checks| verify != Verify::None && checks.block > 0);
+        let widen = verify == Verify::All && checks.is_some();
+        let (verified, fragments) = (AtomicU64::new(0), Mutex::default());
+        Self { file, offset, length, widen, fqn, location, needed, checks, verified, fragments }
+    }
+
+    /// How many of the wanted bytes were verified.
+    pub(super) fn verified(&self) -> u64 {
+        self.verified.load(Ordering::Relaxed).min(self.needed)
+    }
+
+    pub(super) fn fqn(&self) -> &Fqn {
+        &self.fqn
+    }
+
+    /// The size of a checksum block; 1 where nothing is checked.
+    pub(super) fn block(&self) -> u64 {
+        self.checks.as_ref().map_or(1, |checks| checks.block)
+    }
+
+    /// One past the last byte of a block.
+    fn block_end(&self, block: u64) -> u64 {
+        (block + 1).saturating_mul(self.block()).min(self.length)
+    }
+
+    fn compare(&self, block: u64, hasher: Hasher) -> Result<(), StorageError> {
+        let Some(checks) = &self.checks else { return Ok(()) };
+        let (start, found) = (block * checks.block, hasher.finalize());
+        let length = self.block_end(block) - start;
+        match checks.expected(block) {
+            Some(expected) if expected == found => {
+                self.verified.fetch_add(length, Ordering::Relaxed);
+                Ok(())
+            }
+            expected => Err(StorageError::Damaged {
+                fqn: self.fqn.clone(),
+                location: self.location.clone(),
+                path: self.file.clone(),
+                offset: self.offset + start,
+                length,
+                expected: expected.unwrap_or(0),
+                found,
+            }),
+        }
+    }
+
+    /// Keeps a part of a block until the others are there.
+    fn keep(&self, block: u64, fragment: Fragment) -> Result<(), StorageError> {
+        let mut all = self.fragments.lock().unwrap_or_else(PoisonError::into_inner);
+        let parts = all.entry(block).or_default();
+        parts.push(fragment);
+        let covered: u64 = parts.iter().map(|part| part.end - part.start).sum();
+        if covered < self.block_end(block) - block * self.block() {
+            return Ok(());
+        }
+        let mut parts = all.remove(&block).unwrap_or_default();
+        drop(all);
+        parts.sort_by_key(|part| part.start);
+        let mut whole = Hasher::new();
+        parts.iter().for_each(|part| whole.combine(&part.hasher));
+        self.compare(block, whole)
+    }
+}
+
+/// Follows the bytes that one task reads, in ascending order.
+pub(super) struct Verifier<'a> {
+    extent: &'a Extent,
+    /// Whether blocks that this task reads in part may be completed by other tasks.
+    shared: bool,
+    open: Option<(u64, Fragment)>,
+}
+
+impl<'a> Verifier<'a> {
+    pub(super) fn new(extent: &'a Extent, shared: bool) -> Self {
+        Self { extent, shared, open: None }
+    }
+
+    /// Takes bytes that stand at `offset` in the extent.
+    pub(super) fn feed(&mut self, mut offset: u64, mut bytes: &[u8]) -> Result<(), StorageError> {
+        if self.extent.checks.is_none() {
+            return Ok(());
+        }
+        while !bytes.is_empty() {
+            let block = offset / self.extent.block();
+            let end = self.extent.block_end(block);
+            let (now, later) = bytes.split_at((end - offset).min(bytes.len() as u64) as usize);
+            if self.open.as_ref().is_some_and(|(_, open)| open.end != offset) {
+                self.close()?;
+            }
+            let (_, open) = self
+                .open
+                .get_or_insert_with(|| (block, Fragment { start: offset, end: offset, hasher: Hasher::new() }));
+            // A fragment that will never be completed need not be summed.
+            if self.shared || open.start == block * self.extent.block() {
+                open.hasher.update(now);
+            }
+            offset += now.len() as u64;
+            open.end = offset;
+            if offset == end {
+                self.close()?;
+            }
+            bytes = later;
+        }
+        Ok(())
+    }
+
+    /// Ends the run of bytes.
+    pub(super) fn close(&mut self) -> Result<(), StorageError> {
+        let Some((block, fragment)) = self.open.take() else { return Ok(()) };
+        let whole = fragment.start == block * self.extent.block() && fragment.end == self.extent.block_end(block);
+        if whole {
+            self.extent.compare(block, fragment.hasher)
+        } else if self.shared {
+            self.extent.keep(block, fragment)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The threads that do I/O.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::runtime::{Builder, Handle, Runtime};
+
+use crate::StorageError;
+
+/// How I/O is done: on how many threads, with how much memory, and who is told of progress.
+///
+/// Threads live only while a call runs, so that they may borrow the caller's tensors; no call returns while one of them may
+/// still touch a buffer. Network clients find a tokio runtime around them.
+#[derive(Clone)]
+pub struct Io<'p> {
+    handle: Handle,
+    threads: usize,
+    progress: &'p (dyn Fn(u64) + Send + Sync),
+    verify: Verify,
+}
+
+/// What is checked of the bytes that a load reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verify {
+    /// Nothing.
+    None,
+    /// Every checksum block that is read whole: all of it but the edges of partial reads.
+    #[default]
+    Covered,
+    /// Everything: reads are widened to whole blocks.
+    All,
+}
+
+impl Io<'static> {
+    /// The memory that a read takes per thread beside the destination, in bytes.
+    pub const READ_BUFFER: u64 = 1 << 20;
+
+    /// The memory that a write takes per file that is being written, beside the tensors, in bytes.
+    pub const WRITE_BUFFER: u64 = 1 << 20;
+
+    /// I/O on one thread for each core, but at most 8.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if the system gives no threads.
+    pub fn new() -> Result<Self, StorageError> {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        Ok(Self { handle: runtime()?, threads: cores.min(8), progress: &|_| {}, verify: Verify::default() })
+    }
+}
+
+impl<'p> Io<'p> {
+    /// The same on another number of threads (at least 1).
+    #[must_use]
+    pub fn with_threads(mut self, threads: usize) -> Self {
+        self.threads = threads.max(1);
+        self
+    }
+
+    /// The same with other checks.
+    #[must_use]
+    pub fn with_verify(mut self, verify: Verify) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// The same, telling how many bytes have moved, now and then and from any thread.
+    #[must_use]
+    pub fn with_progress<'q>(self, progress: &'q (dyn Fn(u64) + Send + Sync)) -> Io<'q> {
+        let Self { handle, threads, verify, .. } = self;
+        Io { handle, threads, progress, verify }
+    }
+
+    /// What is checked of the bytes that are read.
+    #[must_use]
+    pub fn verify(&self) -> Verify {
+        self.verify
+    }
+
+    /// Tells that so many bytes have moved.
+    pub fn advance(&self, bytes: u64) {
+        (self.progress)(bytes);
+    }
+
+    /// Runs a future to its end on a thread of its own, so that it may be called from anywhere, also from inside a runtime.
+    ///
+    /// # Panics
+    /// If the future panics.
+    pub fn block_on<F>(&self, future: F) -> F::Output
+    where
+        F: Future + Send,
+        F::Output: Send,
+    {
+        let outcome = std::thread::scope(|scope| scope.spawn(|| self.handle.block_on(future)).join());
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    /// Runs tasks on the I/O threads, each of which keeps up to `in_flight` of them under way. After an error no further task
+    /// is started. Returns when all that were started have ended.
+    ///
+    /// # Errors
+    /// The first error of a task.
+    ///
+    /// # Panics
+    /// If a task panics.
+    pub fn run<F, T>(&self, tasks: Vec<F>, in_flight: usize) -> Result<Vec<T>, StorageError>
+    where
+        F: Future<Output = Result<T, StorageError>> + Send,
+        T: Send,
+    {
+        let threads = self.threads.min(tasks.len().div_ceil(in_flight.max(1)));
+        let queue = Mutex::new(tasks.into_iter());
+        let failed = AtomicBool::new(false);
+        let work = || {
+            let next = || {
+                let stop = failed.load(Ordering::Relaxed);
+                if stop { None } else { queue.lock().unwrap_or_else(PoisonError::into_inner).next() }
+            };
+            self.handle.block_on(async {
+                let mut under_way: FuturesUnordered<F> = std::iter::from_fn(next).take(in_flight.max(1)).collect();
+                let mut results = Vec::new();
+                while let Some(result) = under_way.next().await {
+                    failed.fetch_or(result.is_err(), Ordering::Relaxed);
+                    results.push(result);
+                    under_way.extend(next());
+                }
+                results
+            })
+        };
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| worker.join();
+            workers.into_iter().map(join).collect()
+        });
+        let results =
+            results.into_iter().flat_map(|worker| worker.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        results.collect()
+    }
+}
+
+/// The runtime that network clients live on. It only drives their sockets and timers, so one thread is plenty.
+fn runtime() -> Result<Handle, StorageError> {
+    static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
+    let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if runtime.is_none() {
+        let built = Builder::new_multi_thread().worker_threads(1).thread_name("dcp-io").enable_all().build();
+        let built = built.map_err(|source| StorageError::Io {
+            operation: "start threads for",
+            location: "this process".into(),
+            path: "I/O".into(),
+            source,
+        })?;
+        *runtime = Some(built);
+    }
+    match runtime.as_ref() {
+        Some(runtime) => Ok(runtime.handle().clone()),
+        None => unreachable!("just built"),
+    }
+}
+
+impl fmt::Debug for Io<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Io").field("threads", &self.threads).field("verify", &self.verify).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,31 @@
+//! The storage traits of distributed checkpoints, and what joins them.
+
+mod composed;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod engine;
+mod error;
+mod format;
+mod io;
+mod memory;
+mod names;
+mod path;
+mod reader;
+mod report;
+mod store;
+mod writer;
+
+pub use composed::{ComposedReader, ComposedWriter};
+pub use error::StorageError;
+pub use format::{
+    Ask, BlockChecks, Extent, FileLayout, Format, Late, Locator, Need, OpenedCheckpoint, Reply, Segment, Step,
+    WrittenFile, WrittenSegment,
+};
+pub use io::{Io, Verify};
+pub use memory::MemoryStore;
+pub use names::{DataName, Generation};
+pub use path::StorePath;
+pub use reader::{Found, StorageReader};
+pub use report::{ReadReport, WriteReport};
+pub use store::{ObjectMeta, Precondition, ReadRange, Store, StoreTraits, Upload, Version};
+pub use writer::{SaveToken, StorageWriter, WriteResult, WriteSource};

@@ -1,0 +1,84 @@
+//! How data files and claims are named.
+
+use std::fmt;
+
+use dcp_types::Rank;
+
+use crate::{StorageError, StorePath};
+
+/// The number of a save into one directory; each save has its own, so that no two ever write one file.
+pub type Generation = u64;
+
+/// The name of a data file: `__{rank}_{number}.distcp` as in PyTorch, with the generation in between after the first
+/// (`__{rank}_{number}.g{generation}.distcp`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DataName {
+    /// Who wrote it.
+    pub rank: Rank,
+    /// Which of the rank's files it is.
+    pub number: u32,
+    /// Which save it belongs to.
+    pub generation: Generation,
+}
+
+impl DataName {
+    /// The name that a path is, if it is one.
+    #[must_use]
+    pub fn parse(path: &StorePath) -> Option<Self> {
+        let stem = path.as_str().strip_prefix("__")?.strip_suffix(".distcp")?;
+        let (stem, generation) = match stem.split_once(".g") {
+            Some((stem, generation)) => (stem, generation.parse().ok()?),
+            None => (stem, 0),
+        };
+        let (rank, number) = stem.split_once('_')?;
+        let name = Self { rank: rank.parse().ok()?, number: number.parse().ok()?, generation };
+        // Just one spelling of each name: no signs, no leading zeros.
+        (name.to_string() == path.as_str()).then_some(name)
+    }
+
+    /// The name as a path.
+    ///
+    /// # Errors
+    /// Never: the name is a valid path.
+    pub fn path(&self) -> Result<StorePath, StorageError> {
+        StorePath::parse(&self.to_string())
+    }
+}
+
+impl fmt::Display for DataName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rank, number, generation } = self;
+        match generation {
+            0 => write!(f, "__{rank}_{number}.distcp"),
+            _ => write!(f, "__{rank}_{number}.g{generation}.distcp"),
+        }
+    }
+}
+
+/// The name of the object by which a save claims its generation.
+pub(crate) fn claim_path(generation: Generation) -> Result<StorePath, StorageError> {
+    StorePath::parse(&format!("{CLAIM}{generation}"))
+}
+
+/// The generation that a claim's name says.
+pub(crate) fn claimed_generation(path: &StorePath) -> Option<Generation> {
+    path.as_str().strip_prefix(CLAIM)?.parse().ok()
+}
+
+const CLAIM: &str = ".dcp-claim-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_one_spelling() {
+        for name in ["__0_0.distcp", "__16383_7.distcp", "__1_2.g3.distcp"] {
+            let parsed = DataName::parse(&StorePath::parse(name).expect("path")).expect(name);
+            assert_eq!(parsed.to_string(), name);
+        }
+        for other in ["__0_0.g0.distcp", "__+0_0.distcp", "__00_0.distcp", "__0_0", "x/__0_0.distcp", "__0.distcp"] {
+            assert_eq!(DataName::parse(&StorePath::parse(other).expect("path")), None, "{other}");
+        }
+    }
+}

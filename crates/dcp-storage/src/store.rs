@@ -1,0 +1,207 @@
+//! Where named bytes live.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{StorageError, StorePath};
+
+/// A place that holds named, immutable byte objects: a directory, a bucket, memory.
+///
+/// Formats decide what the bytes mean; a store only keeps them. The engine calls a store from
+/// several threads at once, each of which may block while a method runs.
+///
+/// # Contract
+/// Each clause is a test of the conformance suite (feature `conformance`).
+///
+/// * **Visibility.** An object appears whole, or not at all: nothing of an [`Upload`] can be read,
+///   sized or listed before [`finish`](Upload::finish) returns, and everything can afterwards, by
+///   every reader. The same holds for [`publish`](Self::publish) and for [`delete`](Self::delete).
+/// * **Durability.** What `finish` or `publish` has returned for survives a crash of the machine
+///   (unless the store was explicitly told to skip that).
+/// * **Immutability.** `create` never replaces: if the object exists, `create` or, at the latest,
+///   `finish` fails with [`StorageError::AlreadyExists`] and the object stays as it was.
+/// * **Conditional publish.** [`Precondition::Absent`] and [`Precondition::Matches`] are decided and
+///   applied as one step: of any number of racing publishers exactly one succeeds, the others get
+///   [`StorageError::PreconditionFailed`]. (Where versions are hashes of the content, who publishes just what is there
+///   already changes nothing, and one more may succeed. Put something unique into what must be decided.)
+/// * **Ranges.** `read` fills every buffer completely with exactly the bytes asked for, or fails. A
+///   range past the end (or past `u64::MAX`) is [`StorageError::OutOfRange`], whatever was read before it, and so is
+///   an empty one beyond the end; an empty range inside the object or at its end is fine, and so is no range at all.
+///   Ranges may come in any order, may touch and may overlap. A single range is never a mixture of two states.
+/// * **Missing.** `read` and `head` of a missing object are [`StorageError::NotFound`]; `delete` of one
+///   succeeds; `list` of a prefix without objects is empty, even when the root itself does not exist yet.
+/// * **Listing.** `list` goes by component, not by text: `a` leads to `a`, `a/b` and `a/b/c`, never to `ab`.
+/// * **Names.** Every valid [`StorePath`] works and comes back from `list` unchanged; different names are different
+///   objects. Two exceptions, neither of which a format may rely on: a store may keep names for itself and refuse them
+///   with [`StorageError::InvalidPath`]; and a store made of directories cannot hold `a` beside `a/b`, but says
+///   [`StorageError::NotAFile`].
+/// * **Cancelled uploads.** After [`abort`](Upload::abort), or when an upload is dropped, no object
+///   exists and the name can be created again.
+#[async_trait]
+pub trait Store: fmt::Debug + Send + Sync {
+    /// Where this is, for people: in messages and reports.
+    fn location(&self) -> String;
+
+    /// What is true of this store beyond the contract, so that the engine can suit itself to it.
+    fn traits(&self) -> StoreTraits {
+        StoreTraits::default()
+    }
+
+    /// The size and version of an object.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], and whatever the medium reports.
+    async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError>;
+
+    /// Fills each buffer with the object's bytes from its offset on.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::OutOfRange`], and whatever the medium reports. After
+    /// an error the buffers' contents are unspecified.
+    async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError>;
+
+    /// Starts a new object. `expected_size` (in bytes) is a hint.
+    ///
+    /// # Errors
+    /// [`StorageError::AlreadyExists`], and whatever the medium reports.
+    async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError>;
+
+    /// Puts a small object in one step, replacing an older one only as `when` allows.
+    ///
+    /// # Errors
+    /// [`StorageError::PreconditionFailed`] if the condition does not hold; otherwise whatever the medium reports.
+    /// After any other error it is unknown whether the object was published: read it back.
+    async fn publish(&self, path: &StorePath, content: &[u8], when: Precondition) -> Result<Version, StorageError>;
+
+    /// Every object that `prefix` names or whose first components it is (all objects without one), sorted by path.
+    ///
+    /// With an object's own name it is the way to learn a size where [`head`](Self::head) is not cheap.
+    ///
+    /// # Errors
+    /// Whatever the medium reports.
+    async fn list(&self, prefix: Option<&StorePath>) -> Result<Vec<ObjectMeta>, StorageError>;
+
+    /// Removes an object; one that does not exist is fine.
+    ///
+    /// # Errors
+    /// Whatever the medium reports.
+    async fn delete(&self, path: &StorePath) -> Result<(), StorageError>;
+}
+
+/// A shared store is a store, so that wrappers need not care how theirs is held.
+#[async_trait]
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn location(&self) -> String {
+        (**self).location()
+    }
+
+    fn traits(&self) -> StoreTraits {
+        (**self).traits()
+    }
+
+    async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
+        (**self).head(path).await
+    }
+
+    async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
+        (**self).read(path, ranges).await
+    }
+
+    async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {
+        (**self).create(path, expected_size).await
+    }
+
+    async fn publish(&self, path: &StorePath, content: &[u8], when: Precondition) -> Result<Version, StorageError> {
+        (**self).publish(path, content, when).await
+    }
+
+    async fn list(&self, prefix: Option<&StorePath>) -> Result<Vec<ObjectMeta>, StorageError> {
+        (**self).list(prefix).await
+    }
+
+    async fn delete(&self, path: &StorePath) -> Result<(), StorageError> {
+        (**self).delete(path).await
+    }
+}
+
+/// An object that is being written. Invisible until [`finish`](Self::finish).
+#[async_trait]
+pub trait Upload: Send {
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// Whatever the medium reports. After an error only [`abort`](Self::abort) is useful.
+    async fn write(&mut self, data: &[u8]) -> Result<(), StorageError>;
+
+    /// Makes the object durable, then visible.
+    ///
+    /// # Errors
+    /// [`StorageError::AlreadyExists`] if the name has been taken meanwhile, and whatever the medium reports.
+    /// After any error but the first it is unknown whether the object exists; if it does, it is whole.
+    async fn finish(self: Box<Self>) -> Result<ObjectMeta, StorageError>;
+
+    /// Gives up: nothing of the object stays behind.
+    ///
+    /// # Errors
+    /// Whatever the medium reports.
+    async fn abort(self: Box<Self>) -> Result<(), StorageError>;
+}
+
+/// A range to read: from `offset` on, as many bytes as `buffer` holds, into `buffer`.
+#[derive(Debug)]
+pub struct ReadRange<'a> {
+    /// First byte, counted from the start of the object.
+    pub offset: u64,
+    /// Where the bytes go.
+    pub buffer: &'a mut [u8],
+}
+
+/// What a store says of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// Its name.
+    pub path: StorePath,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Which state of the object this is; `None` where a listing or an upload does not know, or where
+    /// [`Store::head`] would have to read a large object to tell.
+    pub version: Option<Version>,
+}
+
+/// One state of an object: an ETag, a generation number, a content hash.
+///
+/// Two states with equal versions have equal contents; nothing else can be told from it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Version(pub String);
+
+/// What must hold for [`Store::publish`] to take effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing: replace what may be there.
+    None,
+    /// The object does not exist.
+    Absent,
+    /// The object exists in this version.
+    Matches(Version),
+}
+
+/// What the engine wants to know of a store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoreTraits {
+    /// How many reads one I/O thread should keep under way. A store that blocks the thread has 1.
+    pub reads_in_flight: usize,
+    /// Two short wanted runs with at most this gap (in bytes) between them are read as one.
+    pub coalesce_gap: u64,
+    /// A read of more bytes than this is worth splitting.
+    pub read_size: u64,
+}
+
+impl Default for StoreTraits {
+    fn default() -> Self {
+        Self { reads_in_flight: 1, coalesce_gap: 4096, read_size: 4 << 20 }
+    }
+}

@@ -1,0 +1,261 @@
+//! A tensor sharded by mesh and placements, as arithmetic.
+
+use std::sync::Arc;
+
+use super::dim::{DimGrid, Piece, Step};
+use crate::{DeviceMesh, Placement, Rank, Region, Shape, TypesError};
+
+/// A tensor that is sharded by a mesh and one placement per mesh dimension.
+///
+/// Who holds what is computed, never listed: a grid of a million chunks is as small as one of two.
+/// It agrees with PyTorch's `compute_local_shape_and_global_offset`.
+///
+/// ```
+/// use std::sync::Arc;
+/// use dcp_types::{DeviceMesh, Placement, Shape, ShardGrid};
+/// let mesh = Arc::new(DeviceMesh::new([2, 2])?);
+/// let grid = ShardGrid::new(Shape::new([5, 4])?, mesh, vec![Placement::Shard(0), Placement::Replicate])?;
+/// assert_eq!(grid.local_shape(3), Some(vec![2, 4]));
+/// assert_eq!(grid.replicas(), 2);
+/// # Ok::<(), dcp_types::TypesError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ShardGrid {
+    shape: Shape,
+    mesh: Arc<DeviceMesh>,
+    placements: Vec<Placement>,
+    dims: Vec<DimGrid>,
+}
+
+/// A part of a tensor that a rank holds, and where it stands in the rank's local buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldRegion {
+    /// The part, in the tensor's coordinates.
+    pub region: Region,
+    /// Its first element in the coordinates of the local buffer.
+    pub buffer_offsets: Vec<u64>,
+}
+
+impl ShardGrid {
+    /// The most parts that a rank may hold of one tensor.
+    pub const MAX_PARTS: u64 = 4096;
+
+    /// Checks that the placements fit the shape and the mesh.
+    ///
+    /// # Errors
+    /// [`TypesError::DimsMismatch`] if there is not one placement per mesh dimension;
+    /// [`TypesError::Placement`] if a placement names a dimension that the tensor does not have, splits by 0, or splits
+    /// into more than [`MAX_PARTS`](Self::MAX_PARTS).
+    pub fn new(shape: Shape, mesh: Arc<DeviceMesh>, placements: Vec<Placement>) -> Result<Self, TypesError> {
+        if placements.len() != mesh.shape().len() {
+            let (expected, found) = (mesh.shape().len(), placements.len());
+            return Err(TypesError::DimsMismatch { what: "placements", expected, found });
+        }
+        let mut dims: Vec<_> = shape.dims().iter().map(|&len| DimGrid { len, steps: Vec::new() }).collect();
+        for (mesh_dim, (&placement, &ways)) in placements.iter().zip(mesh.shape()).enumerate() {
+            let Some(dim) = placement.dim() else { continue };
+            let split = match placement {
+                Placement::StridedShard { split_factor, .. } => u64::from(split_factor),
+                _ => 1,
+            };
+            let misfit = |reason| TypesError::Placement { placement, reason };
+            let grid = dims.get_mut(dim).ok_or_else(|| misfit("the tensor does not have this dimension"))?;
+            if split == 0 {
+                return Err(misfit("the split factor is 0"));
+            }
+            grid.steps.push(Step { mesh_dim, ways: u64::from(ways), split });
+        }
+        // A strided shard says in which order the mesh dimensions cut. Where that order can be told, it is what ranks really
+        // hold; PyTorch's left-to-right arithmetic gives the same but for some uneven sizes, where its own checkpoints are wrong.
+        let orders: Option<Vec<_>> = dims.iter().map(|dim| super::dim::cutting_order(&dim.steps)).collect();
+        if let Some(orders) = orders {
+            dims.iter_mut().zip(orders).for_each(|(dim, steps)| dim.steps = steps);
+        } else if let Some(&placement) = placements.iter().find(|_| parts_per_rank(&dims) > Self::MAX_PARTS) {
+            return Err(TypesError::Placement { placement, reason: "it splits into too many parts" });
+        }
+        Ok(Self { shape, mesh, placements, dims })
+    }
+
+    /// The shape of the whole tensor.
+    #[must_use]
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The mesh.
+    #[must_use]
+    pub fn mesh(&self) -> &Arc<DeviceMesh> {
+        &self.mesh
+    }
+
+    /// One placement per mesh dimension.
+    #[must_use]
+    pub fn placements(&self) -> &[Placement] {
+        &self.placements
+    }
+
+    /// The shape of the local buffer of a rank; `None` if the rank is not in the mesh.
+    #[must_use]
+    pub fn local_shape(&self, rank: Rank) -> Option<Vec<u64>> {
+        let coordinate = self.mesh.coordinate_of(rank)?;
+        Some(self.dims.iter().map(|dim| dim.held(of_steps(dim, &coordinate))).collect())
+    }
+
+    /// How many elements the rank at a coordinate of the mesh holds.
+    ///
+    /// # Panics
+    /// If the coordinate has fewer dimensions than the mesh.
+    #[must_use]
+    pub fn held_at(&self, coordinate: &[u32]) -> u64 {
+        self.dims.iter().map(|dim| dim.held(of_steps(dim, coordinate))).product()
+    }
+
+    /// The parts that a rank holds, in the row-major order of its buffer; none if it is not in the mesh.
+    ///
+    /// That is one part or, if it would be empty, none, but for a `StridedShard` that no later
+    /// `Shard` of the same dimension completes.
+    #[must_use]
+    pub fn held_by(&self, rank: Rank) -> Vec<HeldRegion> {
+        let Some(coordinate) = self.mesh.coordinate_of(rank) else { return Vec::new() };
+        let mut held = vec![(Vec::new(), Vec::new(), Vec::new())];
+        for dim in &self.dims {
+            let runs = dim.runs_of(of_steps(dim, &coordinate));
+            held = held
+                .iter()
+                .flat_map(|(offsets, sizes, buffer)| {
+                    runs.iter().scan(0, move |position, &(start, len)| {
+                        let at = *position;
+                        *position += len;
+                        Some((with(offsets, start), with(sizes, len), with(buffer, at)))
+                    })
+                })
+                .collect();
+        }
+        let region = |(offsets, sizes, buffer_offsets)| {
+            Region::new(offsets, sizes).ok().map(|region| HeldRegion { region, buffer_offsets })
+        };
+        held.into_iter().filter_map(region).filter(|held| !held.region.is_empty()).collect()
+    }
+
+    /// The non-empty chunks that share an element with a region of the tensor.
+    #[must_use]
+    pub fn meeting(&self, region: &Region) -> Vec<Region> {
+        if region.is_empty() || !region.fits(self.shape.dims()) {
+            return Vec::new();
+        }
+        let mut chunks = vec![(Vec::new(), Vec::new())];
+        for (index, dim) in self.dims.iter().enumerate() {
+            let pieces = dim.pieces_meeting(region.offsets()[index], region.end(index));
+            let extend = |(offsets, sizes): &(Vec<u64>, Vec<u64>)| {
+                let extended = |piece: &Piece| (with(offsets, piece.start), with(sizes, piece.end - piece.start));
+                pieces.iter().map(extended).collect::<Vec<_>>()
+            };
+            chunks = chunks.iter().flat_map(extend).collect();
+        }
+        chunks.into_iter().filter_map(|(offsets, sizes)| Region::new(offsets, sizes).ok()).collect()
+    }
+
+    /// Whether there are more than so many chunks. Takes at most that many steps, whatever the mesh claims to be.
+    #[must_use]
+    pub fn has_more_chunks_than(&self, limit: u64) -> bool {
+        let at_most: u64 = self.dims.iter().map(|dim| dim.most_pieces()).fold(1, u64::saturating_mul);
+        if at_most <= limit {
+            return false;
+        }
+        let mut chunks = 1;
+        for dim in &self.dims {
+            let (mut pieces, mut x) = (0, 0);
+            while x < dim.len && pieces <= limit {
+                x = dim.piece_at(x).end;
+                pieces += 1;
+            }
+            chunks = u64::saturating_mul(chunks, pieces);
+        }
+        chunks > limit
+    }
+
+    /// The most parts that a rank holds; 1 but for a `StridedShard` that no later `Shard` completes.
+    #[must_use]
+    pub fn most_parts_per_rank(&self) -> u64 {
+        parts_per_rank(&self.dims)
+    }
+
+    /// The chunk that an element lies in; `None` if the element is not in the tensor.
+    #[must_use]
+    pub fn chunk_at(&self, element: &[u64]) -> Option<Region> {
+        let inside = element.len() == self.dims.len() && element.iter().zip(&self.dims).all(|(x, dim)| *x < dim.len);
+        let pieces = || self.dims.iter().zip(element).map(|(dim, &x)| dim.piece_at(x));
+        let offsets = || pieces().map(|piece| piece.start);
+        inside.then(|| Region::new(offsets(), pieces().map(|piece| piece.end - piece.start)).ok())?
+    }
+
+    /// How many ranks hold each chunk.
+    #[must_use]
+    pub fn replicas(&self) -> u64 {
+        self.replica_dims().map(|dim| u64::from(self.mesh.shape()[dim])).product()
+    }
+
+    /// Which of the replicas a mesh coordinate belongs to: its row-major number over the replicated mesh dimensions.
+    ///
+    /// # Panics
+    /// If the coordinate has fewer dimensions than the mesh.
+    #[must_use]
+    pub fn replica_at(&self, coordinate: &[u32]) -> u64 {
+        self.replica_dims()
+            .fold(0, |number, dim| number * u64::from(self.mesh.shape()[dim]) + u64::from(coordinate[dim]))
+    }
+
+    /// The rank that holds the chunk with this first element in the given replica.
+    ///
+    /// `None` if the element is not in the tensor or there is no such replica.
+    #[must_use]
+    pub fn holder(&self, element: &[u64], replica: u64) -> Option<Rank> {
+        if element.len() != self.dims.len() || replica >= self.replicas() {
+            return None;
+        }
+        let mut coordinate = vec![0; self.mesh.shape().len()];
+        for (dim, &x) in self.dims.iter().zip(element) {
+            if x >= dim.len {
+                return None;
+            }
+            for (step, c) in dim.steps.iter().zip(dim.piece_at(x).coordinate) {
+                coordinate[step.mesh_dim] = c;
+            }
+        }
+        let mut rest = replica;
+        for dim in self.replica_dims().rev() {
+            let ways = u64::from(self.mesh.shape()[dim]);
+            coordinate[dim] = u32::try_from(rest % ways).ok()?;
+            rest /= ways;
+        }
+        Some(self.mesh.rank_at(&coordinate))
+    }
+
+    fn replica_dims(&self) -> impl DoubleEndedIterator<Item = usize> + '_ {
+        (0..self.placements.len()).filter(|&dim| self.placements[dim] == Placement::Replicate)
+    }
+}
+
+fn parts_per_rank(dims: &[DimGrid]) -> u64 {
+    let splits = dims.iter().flat_map(|dim| &dim.steps).map(|step| step.split);
+    splits.fold(1, u64::saturating_mul)
+}
+
+fn of_steps(dim: &DimGrid, coordinate: &[u32]) -> impl Iterator<Item = u32> {
+    dim.steps.iter().map(|step| coordinate[step.mesh_dim])
+}
+
+fn with(list: &[u64], value: u64) -> Vec<u64> {
+    let mut longer = Vec::with_capacity(list.len() + 1);
+    longer.extend_from_slice(list);
+    longer.push(value);
+    longer
+}
+
+impl PartialEq for ShardGrid {
+    fn eq(&self, other: &Self) -> bool {
+        self.shape == other.shape && self.mesh == other.mesh && self.placements == other.placements
+    }
+}
+
+impl Eq for ShardGrid {}

@@ -1,0 +1,175 @@
+//! Who writes what, for all ranks together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::{Chunk, Chunks, EntryKind, Metadata, Rank, Region, TypesError};
+
+/// The plan of a save: what the checkpoint will hold, and which rank writes which part of it.
+///
+/// It is symbolic. The shards of a mesh are one entry, and which of them a rank writes is computed when asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GlobalPlan {
+    metadata: Arc<Metadata>,
+    owners: Vec<Owners>,
+    /// What ranks write by name: (entry, chunk), ascending. The rest follows from the grids.
+    named: HashMap<Rank, Vec<(u32, u32)>>,
+    grids: Vec<u32>,
+}
+
+/// Who writes the chunks of an entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Owners {
+    /// One rank: for values, and for tensors of one chunk.
+    One(Rank),
+    /// For the shards of a mesh: the ranks of this replica, as [`ShardGrid::replica_at`](crate::ShardGrid::replica_at) numbers them.
+    Replica(u64),
+    /// For listed chunks: a rank for each.
+    Each(Vec<Rank>),
+}
+
+/// One thing that a rank writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteItem {
+    /// The number of the entry in the metadata.
+    pub entry: usize,
+    /// What of it.
+    pub what: WriteWhat,
+}
+
+/// What of an entry is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteWhat {
+    /// A chunk of a tensor, and its size in bytes.
+    Chunk(Chunk, u64),
+    /// The value.
+    Value,
+}
+
+impl GlobalPlan {
+    /// The plan in which each entry is written by its owners.
+    ///
+    /// # Errors
+    /// [`TypesError::DimsMismatch`] if there are not as many owners as entries, or they are not of the kind that
+    /// the entry needs.
+    pub fn new(metadata: Metadata, owners: Vec<Owners>) -> Result<Self, TypesError> {
+        let mismatch = |expected, found| TypesError::DimsMismatch { what: "owners", expected, found };
+        if owners.len() != metadata.len() {
+            return Err(mismatch(metadata.len(), owners.len()));
+        }
+        let mut named: HashMap<Rank, Vec<(u32, u32)>> = HashMap::new();
+        let mut grids = Vec::new();
+        for (number, ((_, entry), owners)) in (0u32..).zip(metadata.entries().zip(&owners)) {
+            match (owners, entry.as_tensor().map(|tensor| &tensor.chunks)) {
+                (Owners::One(rank), None | Some(Chunks::Whole)) => named.entry(*rank).or_default().push((number, 0)),
+                (Owners::Replica(replica), Some(Chunks::Grid(grid))) if *replica < grid.replicas() => {
+                    grids.push(number);
+                }
+                (Owners::Each(ranks), Some(Chunks::List(list))) if ranks.len() == list.regions().len() => {
+                    for (chunk, rank) in (0u32..).zip(ranks) {
+                        named.entry(*rank).or_default().push((number, chunk));
+                    }
+                }
+                _ => return Err(mismatch(1, 0)),
+            }
+        }
+        Ok(Self { metadata: Arc::new(metadata), owners, named, grids })
+    }
+
+    /// What the checkpoint will hold.
+    #[must_use]
+    pub fn metadata(&self) -> &Arc<Metadata> {
+        &self.metadata
+    }
+
+    /// Who writes the chunks of each entry.
+    #[must_use]
+    pub fn owners(&self) -> &[Owners] {
+        &self.owners
+    }
+
+    /// The rank that writes a chunk of a tensor, or a value (for which `chunk` is ignored).
+    #[must_use]
+    pub fn owner(&self, entry: usize, chunk: &Chunk) -> Option<Rank> {
+        match self.owners.get(entry)? {
+            Owners::One(rank) => Some(*rank),
+            Owners::Each(ranks) => ranks.get(chunk.number as usize).copied(),
+            Owners::Replica(replica) => match &self.metadata.entry(entry)?.1.as_tensor()?.chunks {
+                Chunks::Grid(grid) => grid.holder(chunk.region.offsets(), *replica),
+                _ => None,
+            },
+        }
+    }
+
+    /// Everything that a rank writes: chunks in the order of the entries, then values.
+    #[must_use]
+    pub fn items_of(&self, rank: Rank) -> Vec<WriteItem> {
+        let named = self.named.get(&rank).map_or(&[][..], Vec::as_slice);
+        let mut tensors = Vec::new();
+        let mut values = Vec::new();
+        for &(number, chunk) in named {
+            let entry = number as usize;
+            let Some((_, leaf)) = self.metadata.entry(entry) else { continue };
+            let EntryKind::Tensor(tensor) = &leaf.kind else {
+                values.push(WriteItem { entry, what: WriteWhat::Value });
+                continue;
+            };
+            let region = match &tensor.chunks {
+                Chunks::List(list) => list.regions()[chunk as usize].clone(),
+                _ => Region::full(&tensor.shape),
+            };
+            if !region.is_empty() {
+                let bytes = region.numel() * tensor.dtype.size();
+                let what = WriteWhat::Chunk(Chunk { region, number: chunk }, bytes);
+                tensors.push(WriteItem { entry, what });
+            }
+        }
+        for &number in &self.grids {
+            self.grid_items(number as usize, rank, &mut tensors);
+        }
+        // Stable: chunks of one entry keep their order.
+        tensors.sort_by_key(|item| item.entry);
+        tensors.append(&mut values);
+        tensors
+    }
+
+    /// The same plan with every chunk listed and given to a rank by name.
+    ///
+    /// The bytes that a save writes do not depend on it; it is what a planner that wants to move single chunks starts from.
+    ///
+    /// # Errors
+    /// As [`ChunkList::new`](crate::ChunkList::new).
+    pub fn expand(&self) -> Result<Self, TypesError> {
+        let mut entries = Vec::with_capacity(self.metadata.len());
+        let mut owners = Vec::with_capacity(self.owners.len());
+        for ((_, entry), owner) in self.metadata.entries().zip(&self.owners) {
+            let mut entry = entry.clone();
+            let mut owner = owner.clone();
+            if let (EntryKind::Tensor(tensor), Owners::Replica(replica)) = (&mut entry.kind, &owner) {
+                let chunks = tensor.chunks_meeting(&Region::full(&tensor.shape));
+                if let Chunks::Grid(grid) = &tensor.chunks {
+                    let holder = |chunk: &Chunk| grid.holder(chunk.region.offsets(), *replica);
+                    owner = Owners::Each(chunks.iter().filter_map(holder).collect());
+                }
+                let regions = chunks.into_iter().map(|chunk| chunk.region).collect();
+                tensor.chunks = Chunks::List(crate::ChunkList::new(&tensor.shape, regions)?);
+            }
+            entries.push(entry);
+            owners.push(owner);
+        }
+        Self::new(Metadata::new(entries)?, owners)
+    }
+
+    fn grid_items(&self, entry: usize, rank: Rank, items: &mut Vec<WriteItem>) {
+        let Some(tensor) = self.metadata.entry(entry).and_then(|(_, leaf)| leaf.as_tensor()) else { return };
+        let (Chunks::Grid(grid), Owners::Replica(replica)) = (&tensor.chunks, &self.owners[entry]) else { return };
+        let writes = grid.mesh().coordinate_of(rank).is_some_and(|at| grid.replica_at(&at) == *replica);
+        if writes {
+            items.extend(grid.held_by(rank).into_iter().map(|held| {
+                let bytes = held.region.numel() * tensor.dtype.size();
+                WriteItem { entry, what: WriteWhat::Chunk(Chunk { region: held.region, number: 0 }, bytes) }
+            }));
+        }
+    }
+}

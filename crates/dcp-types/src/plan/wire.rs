@@ -1,0 +1,128 @@
+//! The serialised form of a [`GlobalPlan`].
+//!
+//! The native format, version 1, stores exactly this: it may not change (`docs/format.md`).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{
+    ChunkList, Chunks, DType, DeviceMesh, Entry, EntryKind, GlobalPlan, Metadata, Owners, Placement, Rank, Region,
+    Shape, ShardGrid, StatePath, TensorEntry, TypesError,
+};
+
+/// An unknown field is refused: to skip it, a decoder follows its nesting, and may run out of stack.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WirePlan {
+    meshes: Vec<Arc<DeviceMesh>>,
+    entries: Vec<WireEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireEntry(StatePath, WireKind);
+
+#[derive(Serialize, Deserialize)]
+enum WireKind {
+    #[serde(rename = "t")]
+    Tensor(DType, Shape, WireChunks),
+    #[serde(rename = "v")]
+    Value(Rank),
+    #[serde(rename = "o")]
+    Object(Rank),
+}
+
+#[derive(Serialize, Deserialize)]
+enum WireChunks {
+    #[serde(rename = "w")]
+    Whole(Rank),
+    /// Number of the mesh, placements, replica that writes.
+    #[serde(rename = "g")]
+    Grid(u32, Vec<Placement>, u64),
+    #[serde(rename = "l")]
+    List(Vec<(Region, Rank)>),
+}
+
+impl Serialize for GlobalPlan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut meshes: Vec<Arc<DeviceMesh>> = Vec::new();
+        let entries = self.metadata().entries().zip(self.owners());
+        let entries = entries.map(|((_, entry), owners)| wire_entry(entry, owners, &mut meshes)).collect();
+        WirePlan { entries, meshes }.serialize(serializer)
+    }
+}
+
+fn wire_entry(entry: &Entry, owners: &Owners, meshes: &mut Vec<Arc<DeviceMesh>>) -> WireEntry {
+    let one = || if let Owners::One(rank) = owners { *rank } else { 0 };
+    let kind = match &entry.kind {
+        EntryKind::Value => WireKind::Value(one()),
+        EntryKind::Object => WireKind::Object(one()),
+        EntryKind::Tensor(tensor) => {
+            let chunks = match (&tensor.chunks, owners) {
+                (Chunks::Grid(grid), Owners::Replica(replica)) => {
+                    WireChunks::Grid(mesh_number(grid.mesh(), meshes), grid.placements().to_vec(), *replica)
+                }
+                (Chunks::List(list), Owners::Each(ranks)) => {
+                    WireChunks::List(list.regions().iter().cloned().zip(ranks.iter().copied()).collect())
+                }
+                _ => WireChunks::Whole(one()),
+            };
+            WireKind::Tensor(tensor.dtype, tensor.shape.clone(), chunks)
+        }
+    };
+    WireEntry(entry.path.clone(), kind)
+}
+
+fn mesh_number(mesh: &Arc<DeviceMesh>, meshes: &mut Vec<Arc<DeviceMesh>>) -> u32 {
+    let known = meshes.iter().position(|known| Arc::ptr_eq(known, mesh) || known == mesh);
+    let number = known.unwrap_or_else(|| {
+        meshes.push(Arc::clone(mesh));
+        meshes.len() - 1
+    });
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+impl<'de> Deserialize<'de> for GlobalPlan {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wire = WirePlan::deserialize(deserializer)?;
+        plan(wire).map_err(serde::de::Error::custom)
+    }
+}
+
+fn plan(wire: WirePlan) -> Result<GlobalPlan, TypesError> {
+    let mut owners = Vec::with_capacity(wire.entries.len());
+    let mut entries = Vec::with_capacity(wire.entries.len());
+    for WireEntry(path, kind) in wire.entries {
+        let (kind, owner) = match kind {
+            WireKind::Value(rank) => (EntryKind::Value, Owners::One(rank)),
+            WireKind::Object(rank) => (EntryKind::Object, Owners::One(rank)),
+            WireKind::Tensor(dtype, shape, chunks) => {
+                let (chunks, owner) = chunks_of(chunks, &shape, &wire.meshes)?;
+                (EntryKind::Tensor(TensorEntry { dtype, shape, chunks }), owner)
+            }
+        };
+        entries.push(Entry { path, kind });
+        owners.push(owner);
+    }
+    GlobalPlan::new(Metadata::new(entries)?, owners)
+}
+
+fn chunks_of(wire: WireChunks, shape: &Shape, meshes: &[Arc<DeviceMesh>]) -> Result<(Chunks, Owners), TypesError> {
+    Ok(match wire {
+        WireChunks::Whole(rank) => (Chunks::Whole, Owners::One(rank)),
+        WireChunks::Grid(mesh, placements, replica) => {
+            let mesh = meshes
+                .get(mesh as usize)
+                .ok_or_else(|| TypesError::Mesh(format!("number {mesh} of {} meshes", meshes.len())))?;
+            let grid = ShardGrid::new(shape.clone(), Arc::clone(mesh), placements)?;
+            (Chunks::Grid(grid), Owners::Replica(replica))
+        }
+        WireChunks::List(listed) => {
+            let (regions, ranks): (Vec<_>, Vec<_>) = listed.into_iter().unzip();
+            if let Some(empty) = regions.iter().find(|region: &&Region| region.is_empty()) {
+                return Err(TypesError::OutOfBounds { region: empty.clone(), extents: shape.dims().to_vec() });
+            }
+            (Chunks::List(ChunkList::new(shape, regions)?), Owners::Each(ranks))
+        }
+    })
+}

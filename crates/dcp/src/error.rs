@@ -1,0 +1,121 @@
+//! What can go wrong with a checkpoint.
+
+use dcp_collective::{CollectiveError, StepError, WireError};
+use dcp_planner::PlanError;
+use dcp_stateful::StatefulError;
+use dcp_storage::StorageError;
+use dcp_types::TypesError;
+
+/// What went wrong in a save or load.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The state, or what is to be loaded, cannot be planned for.
+    #[error(transparent)]
+    Plan(Box<PlanError>),
+    /// The storage or the checkpoint in it.
+    #[error(transparent)]
+    Storage(Box<StorageError>),
+    /// Another rank, or the way to it.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
+    /// A description that contradicts itself.
+    #[error(transparent)]
+    Types(Box<TypesError>),
+    /// The state's own code.
+    #[error(transparent)]
+    Stateful(Box<StatefulError>),
+    /// Something that this build has no code for.
+    #[error("{what} needs the cargo feature `{feature}` of dcp-checkpoint")]
+    MissingFeature {
+        /// What was asked for.
+        what: String,
+        /// The feature that has it.
+        feature: &'static str,
+    },
+    /// A location that names no store.
+    #[error("{location:?} is not a place for checkpoints: {reason}")]
+    Location {
+        /// The location as given.
+        location: String,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The checkpoint has no tensor or value of this name.
+    #[error("the checkpoint in {location} has no {kind} named {fqn:?}")]
+    NoEntry {
+        /// The checkpoint.
+        location: String,
+        /// `tensor` or `value`.
+        kind: &'static str,
+        /// The name.
+        fqn: String,
+    },
+}
+
+impl Error {
+    /// Whether the checkpoint itself is at fault: it is corrupt, damaged or incomplete.
+    #[must_use]
+    pub fn is_bad_checkpoint(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.is_bad_checkpoint())
+    }
+
+    /// The ranks that are at fault, where that is known of other ranks.
+    #[must_use]
+    pub fn ranks(&self) -> Vec<u32> {
+        match self {
+            Self::Collective(error) => error.ranks(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl WireError for Error {
+    fn kind(&self) -> &str {
+        match self {
+            Self::Plan(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+            Self::Collective(_) => "collective",
+            Self::Types(_) => "types",
+            Self::Stateful(_) => "stateful",
+            Self::MissingFeature { .. } => "missing-feature",
+            Self::Location { .. } => "location",
+            Self::NoEntry { .. } => "no-entry",
+        }
+    }
+
+    fn fqn(&self) -> Option<&str> {
+        match self {
+            Self::Plan(error) => error.fqn().map(dcp_types::Fqn::as_str),
+            Self::Storage(error) => error.fqn().map(dcp_types::Fqn::as_str),
+            Self::NoEntry { fqn, .. } => Some(fqn),
+            _ => None,
+        }
+    }
+
+    fn is_retryable(&self) -> bool {
+        matches!(self, Self::Storage(error) if error.is_retryable())
+    }
+}
+
+macro_rules! boxed {
+    ($($variant:ident($source:ty)),*) => {$(
+        impl From<$source> for Error {
+            fn from(source: $source) -> Self {
+                Self::$variant(Box::new(source))
+            }
+        }
+    )*};
+}
+
+// Boxed, so that a `Result` of the happy path stays small.
+boxed!(Plan(PlanError), Storage(StorageError), Types(TypesError), Stateful(StatefulError));
+
+impl From<StepError<Error>> for Error {
+    fn from(error: StepError<Error>) -> Self {
+        match error {
+            StepError::Own(error) => error,
+            StepError::Collective(error) => Self::Collective(error),
+        }
+    }
+}

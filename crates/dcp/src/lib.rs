@@ -1,0 +1,60 @@
+//! Distributed checkpoints: many ranks save one training state in parallel, each its own shards; any other set of ranks, on
+//! any other mesh, loads it back, each reading just the bytes that it needs.
+//!
+//! [`save`] and [`load`] do the common thing for a single process; [`Saver`] and [`Loader`] have all the choices;
+//! [`Checkpoint`] looks into a checkpoint.
+
+mod checkpoint;
+mod error;
+mod formats;
+mod group;
+mod load;
+mod location;
+mod report;
+mod save;
+
+pub use checkpoint::Checkpoint;
+pub use error::Error;
+pub use load::Loader;
+pub use location::Location;
+pub use report::{LoadReport, SaveReport};
+pub use save::Saver;
+
+pub use dcp_collective::{Collective, CollectiveError, SingleProcess, Subgroup, ThreadGroup, ThreadRank};
+pub use dcp_default_planner::{Dedup, DefaultLoadPlanner, DefaultSavePlanner, DifferingValues};
+#[cfg(feature = "fs")]
+pub use dcp_fs::{Durability, LocalStore};
+#[cfg(feature = "native")]
+pub use dcp_native::NativeFormat;
+pub use dcp_planner::{LoadPlanner, PlanError, Problem, SavePlanner};
+pub use dcp_stateful::{Stateful, StatefulError};
+pub use dcp_storage::{
+    ComposedReader, ComposedWriter, Format, MemoryStore, ReadReport, StorageError, StorageReader, StorageWriter, Store,
+    Verify, WriteReport,
+};
+pub use dcp_types::{
+    BufferPlace, DType, DataSink, DataSource, DeviceMesh, DictKey, Fqn, HeldPart, Loaded, LoadedLeaf, LocalTensor,
+    Metadata, OwnedTensor, Placement, Region, Shape, StateDict, StateTarget, TargetLeaf, TargetTensor, TensorSpec,
+    TypesError, Value, View, ViewMut,
+};
+
+/// The crates that this one is made of, for those who extend it.
+pub mod crates {
+    pub use {dcp_collective, dcp_default_planner, dcp_planner, dcp_stateful, dcp_storage, dcp_types};
+}
+
+/// Saves the state of an object from a single process.
+///
+/// # Errors
+/// As [`Saver::save_to`].
+pub fn save<S: Stateful + ?Sized>(state: &S, to: impl Into<Location>) -> Result<SaveReport, Error> {
+    Saver::new().save(state, to)
+}
+
+/// Loads the state of an object into a single process, in place.
+///
+/// # Errors
+/// As [`Loader::load_from`].
+pub fn load<S: Stateful + ?Sized>(state: &mut S, from: impl Into<Location>) -> Result<LoadReport, Error> {
+    Loader::new().load(state, from)
+}

@@ -1,0 +1,278 @@
+//! Loading.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dcp_collective::{Collective, Exchange, Progress};
+use dcp_default_planner::DefaultLoadPlanner;
+use dcp_planner::{EntrySet, LoadPlan, LoadPlanner, Problem, cut_target};
+use dcp_stateful::Stateful;
+use dcp_storage::{ComposedReader, Format, Io, ReadReport, StorageError, StorageReader, Verify};
+use dcp_types::{
+    Dest, Digest, FlatTarget, Loaded, LoadedLeaf, Metadata, ReadItem, ReadWhat, StatePath, StateTarget, TargetLeaf,
+    flatten_target, unflatten,
+};
+
+use crate::group::{Group, Members};
+use crate::{Error, LoadReport, Location, formats};
+
+/// Loads state, with all the choices there are.
+///
+/// ```
+/// use dcp::{Loader, MemoryStore, Saver, StateDict, StateTarget, TargetLeaf, Verify};
+/// let store = MemoryStore::new();
+/// Saver::new().save_dict(&StateDict::new().with("step", 7), store.clone())?;
+///
+/// let target = StateTarget::new().with("step", TargetLeaf::Value);
+/// let (loaded, report) = Loader::new().verify(Verify::All).load_into(target, store)?;
+/// assert_eq!(report.total().verified, report.total().needed);
+/// # Ok::<(), dcp::Error>(())
+/// ```
+pub struct Loader<'a> {
+    group: Group<'a>,
+    planner: Box<dyn LoadPlanner + 'a>,
+    formats: Vec<Arc<dyn Format>>,
+    threads: Option<usize>,
+    verify: Verify,
+}
+
+impl Default for Loader<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'a> Loader<'a> {
+    /// A single process that loads strictly.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            group: Group::alone(),
+            planner: Box::new(DefaultLoadPlanner::new()),
+            formats: formats::known(),
+            threads: None,
+            verify: Verify::default(),
+        }
+    }
+
+    /// Loads together with the other ranks of a group. All of them must make the same calls.
+    #[must_use]
+    pub fn group(mut self, collective: &'a dyn Collective) -> Self {
+        self.group.collective = Some(collective);
+        self
+    }
+
+    /// Lets the rank at this position of the group coordinate (0 unless told).
+    #[must_use]
+    pub fn coordinator(mut self, position: usize) -> Self {
+        self.group.coordinator = position;
+        self
+    }
+
+    /// How long a rank may be without progress before it is an error on all (10 minutes unless told).
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.group.patience = patience;
+        self
+    }
+
+    /// Plans in another way: [`DefaultLoadPlanner`] has options for partial loads, dtype conversion and renaming.
+    #[must_use]
+    pub fn planner(mut self, planner: impl LoadPlanner + 'a) -> Self {
+        self.planner = Box::new(planner);
+        self
+    }
+
+    /// Reads one more format.
+    #[must_use]
+    pub fn format(mut self, format: impl Format + 'static) -> Self {
+        self.formats.insert(0, Arc::new(format));
+        self
+    }
+
+    /// On how many threads a rank reads (one for each core, at most 8, unless told).
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// What is checked of the bytes that are read (every checksum block that is read whole, unless told).
+    #[must_use]
+    pub fn verify(mut self, verify: Verify) -> Self {
+        self.verify = verify;
+        self
+    }
+
+    /// Loads the state of an object, in place.
+    ///
+    /// # Errors
+    /// As [`load_from`](Self::load_from), and whatever the object reports.
+    pub fn load<S: Stateful + ?Sized>(&self, state: &mut S, from: impl Into<Location>) -> Result<LoadReport, Error> {
+        let (loaded, report) = self.load_into(state.state_target()?, from)?;
+        state.load_state_dict(loaded)?;
+        Ok(report)
+    }
+
+    /// Loads into the buffers of a target. Returns a tree of the target's form with the values in it.
+    ///
+    /// # Errors
+    /// As [`load_from`](Self::load_from).
+    pub fn load_into(&self, target: StateTarget<'_>, from: impl Into<Location>) -> Result<(Loaded, LoadReport), Error> {
+        let store = from.into().store(true)?;
+        let format = formats::detect(&*store, &self.formats, &self.io()?)?;
+        self.load_from(&ComposedReader::new(format, store), target)
+    }
+
+    /// Loads through any reader.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] with one report of everything that does not fit (no buffer has been touched then), [`Error::Storage`],
+    /// and [`Error::Collective`], which names the rank, for an error on another rank. After an error while reading
+    /// the buffers' contents are unspecified.
+    pub fn load_from(
+        &self,
+        reader: &dyn StorageReader,
+        target: StateTarget<'_>,
+    ) -> Result<(Loaded, LoadReport), Error> {
+        let start = Instant::now();
+        let io = self.io()?;
+        self.group.together(|exchange, members| {
+            let metadata = open(exchange, reader, &io)?;
+            let mut target = Some(target);
+            let (plan, flat) =
+                self.plan(exchange, members, &metadata, || flatten_target(target.take().unwrap_or_default()))?;
+            let read = |progress: &Progress| {
+                let advance = |bytes| progress.advance(bytes);
+                self.read(reader, &metadata, &plan, flat, &io.clone().with_progress(&advance))
+            };
+            let mut loaded = None;
+            let ranks = exchange.all_reduce(
+                "read",
+                |progress| {
+                    let (tree, report) = read(progress)?;
+                    loaded = Some(tree);
+                    Ok::<_, Error>(report)
+                },
+                |reports: Vec<ReadReport>, _| Ok(members.labels.iter().copied().zip(reports).collect()),
+            )?;
+            Ok((loaded.unwrap_or_default(), LoadReport { ranks, elapsed: start.elapsed() }))
+        })
+    }
+
+    fn io(&self) -> Result<Io<'static>, Error> {
+        let io = Io::new()?.with_verify(self.verify);
+        Ok(self.threads.map_or(io.clone(), |threads| io.with_threads(threads)))
+    }
+
+    /// Plans on every rank, and judges all of it together.
+    fn plan<'t>(
+        &self,
+        exchange: &mut Exchange<'_>,
+        members: &Members,
+        metadata: &Metadata,
+        flatten: impl FnOnce() -> Result<FlatTarget<'t>, dcp_types::TypesError>,
+    ) -> Result<(LoadPlan, FlatTarget<'t>), Error> {
+        let mut planned = None;
+        exchange.all_reduce(
+            "plan",
+            |_| {
+                let flat = flatten()?;
+                let plan = self.planner.local_plan(metadata, &flat, &members.ctx)?;
+                let summary = (plan.named.clone(), plan.problems.clone());
+                planned = Some((plan, flat));
+                Ok::<_, Error>(summary)
+            },
+            |all: Vec<(EntrySet, Vec<Problem>)>, _| {
+                let mut named = EntrySet::default();
+                let mut problems = Vec::new();
+                for (entries, found) in all {
+                    named.extend(&entries);
+                    problems.extend(found);
+                }
+                problems.sort();
+                problems.dedup();
+                Ok(self.planner.global_plan(metadata, &named, problems, &members.ctx)?)
+            },
+        )?;
+        Ok(planned.unwrap_or_default())
+    }
+
+    /// Reads what the plan of this rank says.
+    fn read(
+        &self,
+        reader: &dyn StorageReader,
+        metadata: &Metadata,
+        plan: &LoadPlan,
+        mut flat: FlatTarget<'_>,
+        io: &Io<'_>,
+    ) -> Result<(Loaded, ReadReport), Error> {
+        let mut encoded: Vec<Vec<u8>> = vec![Vec::new(); plan.values.len()];
+        let mut paths = Vec::with_capacity(flat.len());
+        let mut buffers = dcp_types::reexports::indexmap::IndexMap::new();
+        for (fqn, (path, leaf)) in &mut flat {
+            if let TargetLeaf::Tensor(tensor) = leaf {
+                buffers.insert(fqn.clone(), tensor.dest.reborrow());
+            }
+            paths.push((fqn.clone(), path.clone()));
+        }
+        let mut items: Vec<(ReadItem, Dest<'_>)> = Vec::new();
+        for read in &plan.tensors {
+            let Some(buffer) = buffers.swap_remove(&read.target) else { continue };
+            for (item, piece) in cut_target(read, buffer)? {
+                items.push((item, self.planner.wrap(read, Dest::Memory(piece))?));
+            }
+        }
+        for (value, buffer) in plan.values.iter().zip(&mut encoded) {
+            items.push((ReadItem { entry: value.entry, what: ReadWhat::Value }, Dest::Value(buffer)));
+        }
+        let report = io.block_on(reader.read_data(items, io))?;
+        let mut values = std::collections::HashMap::new();
+        for (value, bytes) in plan.values.iter().zip(&encoded) {
+            let fqn = metadata.entry(value.entry).map_or("?".into(), |(fqn, _)| fqn.clone());
+            values.insert(&value.target, self.planner.load_value(&fqn, reader.decode_value(bytes)?)?);
+        }
+        let tensors: std::collections::HashSet<_> = plan.tensors.iter().map(|read| &read.target).collect();
+        let leaves = paths.iter().filter_map(|(fqn, path)| {
+            let leaf = match values.remove(fqn) {
+                Some(value) => LoadedLeaf::Value(value),
+                None => tensors.contains(fqn).then_some(LoadedLeaf::InPlace)?,
+            };
+            Some((path.clone(), leaf))
+        });
+        let leaves: Vec<(StatePath, LoadedLeaf)> = leaves.collect();
+        Ok((unflatten(leaves)?, report))
+    }
+}
+
+/// Opens the checkpoint on every rank, until all have opened the same one.
+fn open(exchange: &mut Exchange<'_>, reader: &dyn StorageReader, io: &Io<'_>) -> Result<Arc<Metadata>, Error> {
+    const ATTEMPTS: usize = 5;
+    for attempt in 1..=ATTEMPTS {
+        let mut metadata = None;
+        let same = exchange.all_reduce(
+            "open",
+            |_| {
+                let found = io.block_on(reader.read_metadata(io))?;
+                metadata = Some(found.metadata);
+                Ok(found.fingerprint)
+            },
+            |fingerprints: Vec<Digest>, _| {
+                let same = fingerprints.windows(2).all(|pair| pair[0] == pair[1]);
+                if same || attempt < ATTEMPTS { Ok(same) } else { Err(unsteady()) }
+            },
+        )?;
+        if let (true, Some(metadata)) = (same, metadata) {
+            return Ok(metadata);
+        }
+    }
+    Err(unsteady())
+}
+
+fn unsteady() -> Error {
+    StorageError::NoCheckpoint {
+        location: "the given place".into(),
+        reason: "it is overwritten so often that the ranks never find the same checkpoint".into(),
+    }
+    .into()
+}

@@ -1,0 +1,307 @@
+//! Saving.
+
+mod declare;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use dcp_collective::{Collective, CollectiveError, Exchange};
+use dcp_default_planner::DefaultSavePlanner;
+use dcp_planner::{PlanContext, SavePlanner};
+use dcp_stateful::Stateful;
+use dcp_storage::{
+    ComposedWriter, Format, Io, SaveToken, StorageError, StorageWriter, WriteReport, WriteResult, WriteSource,
+};
+use dcp_types::{Digest, FlatState, GlobalPlan, Rank, Source, StateDict, WriteItem, flatten_state};
+use serde::{Deserialize, Serialize};
+
+use crate::group::{Group, Members};
+use crate::{Error, Location, SaveReport, formats};
+
+/// Saves state, with all the choices there are.
+///
+/// A saver that is kept plans just once for states of equal structure.
+///
+/// ```
+/// use dcp::{MemoryStore, Saver, StateDict};
+/// let store = MemoryStore::new();
+/// let saver = Saver::new().overwrite(true);
+/// for step in 0..3 {
+///     let report = saver.save_dict(&StateDict::new().with("step", step), store.clone())?;
+///     assert_eq!(report.total().files, 1);
+/// }
+/// # Ok::<(), dcp::Error>(())
+/// ```
+pub struct Saver<'a> {
+    group: Group<'a>,
+    planner: Box<dyn SavePlanner + 'a>,
+    format: Option<Arc<dyn Format>>,
+    files_per_rank: u32,
+    overwrite: bool,
+    fsync: bool,
+    threads: Option<usize>,
+    /// The plan of the last save, by the digest of what all ranks declared.
+    last: Mutex<Option<(Digest, Arc<GlobalPlan>)>>,
+}
+
+impl Default for Saver<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<'a> Saver<'a> {
+    /// A single process that saves durably, in the native format, to a place where no checkpoint is yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            group: Group::alone(),
+            planner: Box::new(DefaultSavePlanner::new()),
+            format: None,
+            files_per_rank: 1,
+            overwrite: false,
+            fsync: true,
+            threads: None,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// Saves together with the other ranks of a group. All of them must make the same calls.
+    #[must_use]
+    pub fn group(mut self, collective: &'a dyn Collective) -> Self {
+        self.group.collective = Some(collective);
+        self
+    }
+
+    /// Lets the rank at this position of the group coordinate (0 unless told).
+    #[must_use]
+    pub fn coordinator(mut self, position: usize) -> Self {
+        self.group.coordinator = position;
+        self
+    }
+
+    /// How long a rank may be without progress before it is an error on all (10 minutes unless told).
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.group.patience = patience;
+        self
+    }
+
+    /// Plans in another way.
+    #[must_use]
+    pub fn planner(mut self, planner: impl SavePlanner + 'a) -> Self {
+        self.planner = Box::new(planner);
+        self
+    }
+
+    /// Writes another format.
+    #[must_use]
+    pub fn format(mut self, format: impl Format + 'static) -> Self {
+        self.format = Some(Arc::new(format));
+        self
+    }
+
+    /// Writes several files a rank, in parallel (native format; 1 unless told).
+    #[must_use]
+    pub fn files_per_rank(mut self, files: u32) -> Self {
+        self.files_per_rank = files;
+        self
+    }
+
+    /// Replaces a checkpoint that is already there (refused unless told).
+    #[must_use]
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// Whether a checkpoint on a file system is to survive a crash of the machine (it is, unless told).
+    #[must_use]
+    pub fn fsync(mut self, fsync: bool) -> Self {
+        self.fsync = fsync;
+        self
+    }
+
+    /// On how many threads a rank writes its files (one for each core, at most 8, unless told).
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Saves the state of an object.
+    ///
+    /// # Errors
+    /// As [`save_to`](Self::save_to), and whatever the object reports.
+    pub fn save<S: Stateful + ?Sized>(&self, state: &S, to: impl Into<Location>) -> Result<SaveReport, Error> {
+        self.save_dict(&state.state_dict()?, to)
+    }
+
+    /// Saves a state dict.
+    ///
+    /// # Errors
+    /// As [`save_to`](Self::save_to).
+    pub fn save_dict(&self, state: &StateDict<'_>, to: impl Into<Location>) -> Result<SaveReport, Error> {
+        let format = match &self.format {
+            Some(format) => Arc::clone(format),
+            None => formats::default_format(self.files_per_rank)?,
+        };
+        let store = to.into().store(self.fsync)?;
+        self.save_to(&ComposedWriter::new(format, store).overwrite(self.overwrite), state)
+    }
+
+    /// Saves a state dict through any writer; [`overwrite`](Self::overwrite), [`fsync`](Self::fsync) and the choices of a format are
+    /// the writer's own then.
+    ///
+    /// Returns when the checkpoint is there, whole and durable, on every rank, or on none.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] if ranks contradict each other or themselves (nothing has been written then), [`Error::Storage`],
+    /// and [`Error::Collective`], which names the rank, for an error on another rank. What was there before is untouched.
+    pub fn save_to(&self, writer: &dyn StorageWriter, state: &StateDict<'_>) -> Result<SaveReport, Error> {
+        let start = Instant::now();
+        let io = Io::new()?;
+        let io = self.threads.map_or(io.clone(), |threads| io.with_threads(threads));
+        self.group.together(|exchange, members| {
+            let ctx = &members.ctx;
+            let mut flat = None;
+            let planned = declare::agree(exchange, members, self.cached(), |_| {
+                let state = flat.insert(flatten_state(state.reborrow())?);
+                Ok(writer.prepare_local_plan(self.planner.local_plan(state, ctx)?)?)
+            });
+            let (declared, reuse) = planned?;
+            let flat = flat.unwrap_or_default();
+            let saving = Saving { saver: self, writer, io: &io, flat: &flat, ctx };
+            let (token, plan) = saving.plan(exchange, declared.as_ref(), reuse)?;
+            let outcome = saving.write(exchange, members, &token, &plan);
+            if let Err(error) = &outcome {
+                saving.abort(&token, error);
+            }
+            let ranks = outcome?;
+            Ok(SaveReport { ranks, plan_reused: reuse.is_some(), elapsed: start.elapsed() })
+        })
+    }
+
+    fn cached(&self) -> Option<Digest> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(digest, _)| *digest)
+    }
+
+    fn cached_plan(&self, digest: Digest) -> Option<Arc<GlobalPlan>> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(cached, _)| *cached == digest).map(|(_, plan)| Arc::clone(plan))
+    }
+}
+
+/// One save under way.
+struct Saving<'s, 'f> {
+    saver: &'s Saver<'s>,
+    writer: &'s dyn StorageWriter,
+    io: &'s Io<'static>,
+    flat: &'s FlatState<'f>,
+    ctx: &'s PlanContext,
+}
+
+/// What the coordinator tells everybody after planning.
+#[derive(Serialize, Deserialize)]
+struct Announcement {
+    token: SaveToken,
+    /// `None` if everybody has it from the last save.
+    plan: Option<GlobalPlan>,
+    /// What the plan is kept under.
+    digest: Digest,
+}
+
+impl Saving<'_, '_> {
+    /// Makes the global plan on the coordinator, starts the save there, and lets everybody know.
+    fn plan(
+        &self,
+        exchange: &mut Exchange<'_>,
+        declared: Option<&declare::AllDeclared>,
+        reuse: Option<Digest>,
+    ) -> Result<(SaveToken, Arc<GlobalPlan>), Error> {
+        let mut started = None;
+        let announced = exchange.broadcast("plan", |_| {
+            let plan = match declared {
+                Some(declared) if reuse.is_none() => {
+                    let plan = self.saver.planner.global_plan(&declared.groups, self.ctx)?;
+                    Some(self.writer.prepare_global_plan(plan)?)
+                }
+                _ => None,
+            };
+            let token = self.io.block_on(self.writer.begin(&self.ctx.ranks))?;
+            started = Some(token.clone());
+            let digest = reuse.or(declared.map(|declared| declared.digest)).unwrap_or(Digest::of(&[]));
+            Ok::<_, Error>(Announcement { token, plan, digest })
+        });
+        let Announcement { token, plan, digest } = announced.map_err(|error| {
+            let error = Error::from(error);
+            if let Some(token) = &started {
+                self.abort(token, &error);
+            }
+            error
+        })?;
+        let plan = match plan {
+            Some(plan) => Arc::new(plan),
+            None => match self.saver.cached_plan(digest) {
+                Some(plan) => plan,
+                None => unreachable!("every rank has said that it has this plan"),
+            },
+        };
+        let mut last = self.saver.last.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = Some((digest, Arc::clone(&plan)));
+        Ok((token, plan))
+    }
+
+    /// Writes on every rank; commits on the coordinator.
+    fn write(
+        &self,
+        exchange: &mut Exchange<'_>,
+        members: &Members,
+        token: &SaveToken,
+        plan: &GlobalPlan,
+    ) -> Result<Vec<(Rank, WriteReport)>, Error> {
+        let local = |progress: &dcp_collective::Progress| {
+            self.saver.planner.finish_plan(plan, self.ctx)?;
+            let source = Resolver { planner: &*self.saver.planner, plan, flat: self.flat, ctx: self.ctx };
+            let advance = |bytes| progress.advance(bytes);
+            let io = self.io.clone().with_progress(&advance);
+            Ok(io.block_on(self.writer.write_data(token, plan, self.ctx.rank, &source, &io))?)
+        };
+        let commit = |results: Vec<WriteResult>, _: &dcp_collective::Progress| {
+            let results: Vec<_> = members.labels.iter().copied().zip(results).collect();
+            self.io.block_on(self.writer.finish(token, plan, &results))?;
+            Ok::<_, Error>(results.into_iter().map(|(rank, result)| (rank, result.report)).collect())
+        };
+        Ok(exchange.all_reduce("write", local, commit)?)
+    }
+
+    /// Removes what a failed save has written. What cannot be removed now, a later save removes.
+    fn abort(&self, token: &SaveToken, error: &Error) {
+        let unknown = matches!(error, Error::Storage(error) if matches!(**error, StorageError::CommitUnknown { .. }));
+        if self.ctx.rank != self.ctx.coordinator || unknown {
+            return;
+        }
+        let stopped = match error {
+            Error::Collective(error) => matches!(error, CollectiveError::Failed { .. }),
+            _ => true,
+        };
+        drop(self.io.block_on(self.writer.abort(token, stopped)));
+    }
+}
+
+/// A planner and a state as the source of a writer.
+struct Resolver<'s, 'f> {
+    planner: &'s dyn SavePlanner,
+    plan: &'s GlobalPlan,
+    flat: &'s FlatState<'f>,
+    ctx: &'s PlanContext,
+}
+
+impl WriteSource for Resolver<'_, '_> {
+    fn source(&self, item: &WriteItem) -> Result<Source<'_>, StorageError> {
+        self.planner.resolve(item, self.plan, self.flat, self.ctx).map_err(|error| {
+            let fqn = self.plan.metadata().entry(item.entry).map_or("?".into(), |(fqn, _)| fqn.clone());
+            StorageError::NoSource { fqn, source: Box::new(error) }
+        })
+    }
+}
