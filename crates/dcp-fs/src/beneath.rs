@@ -77,12 +77,12 @@ pub(crate) fn open_directory(root: &File, components: Option<&str>) -> Result<Fi
 pub(crate) fn step(dir: &File, name: &str) -> Result<File, Blocked> {
     match openat(dir, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
         Ok(next) => Ok(next.into()),
-        Err(errno @ (Errno::NOTDIR | Errno::LOOP)) => match look(dir, name)? {
+        Err(Errno::NOTDIR | Errno::LOOP) => match look(dir, name)? {
             Some(Found::Object { .. }) => Err(Blocked::BelowFile),
             Some(Found::Foreign(LINK)) => Err(Blocked::Foreign("behind a symbolic link")),
-            // It has changed meanwhile; what we were told first stands.
-            Some(Found::Foreign(DIR)) | None => Err(errno.into()),
+            Some(Found::Foreign(DIR)) => Err(Blocked::Foreign("behind a name that is being changed")),
             Some(Found::Foreign(found)) => Err(Blocked::Foreign(found)),
+            None => Err(Blocked::Missing),
         },
         Err(errno) => Err(errno.into()),
     }

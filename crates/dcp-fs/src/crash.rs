@@ -121,6 +121,24 @@ fn full_disk_leaves_nothing_behind() {
     }
 }
 
+#[test]
+fn upload_with_a_failed_write_cannot_be_finished() {
+    let place = TempDir::new().expect("a temporary directory");
+    // 0 flushes the name of the root, 1 makes the file, 2 and 3 are the writes.
+    let failing = Arc::new(Recorder::failing_at(3, io::ErrorKind::StorageFull));
+    let store = LocalStore::on(place.path(), failing);
+    let mut upload = block_on(store.create(&path("object"), None)).expect("created");
+    block_on(upload.write(b"first")).expect("written");
+    let failed = block_on(upload.write(b"second"));
+    assert!(
+        matches!(&failed, Err(StorageError::Io { operation: "write", source, .. })
+            if source.kind() == io::ErrorKind::StorageFull),
+        "{failed:?}"
+    );
+    assert!(matches!(block_on(upload.finish()), Err(StorageError::Io { operation: "finish", .. })));
+    assert_eq!(files(place.path()), [""; 0]);
+}
+
 /// The way without `renameat2`, by link and unlink, keeps the contract as well.
 mod by_link {
     use super::*;

@@ -74,22 +74,11 @@ impl Site {
     }
 
     pub(crate) fn refused(&self, expected: String, found: String) -> StorageError {
-        StorageError::PreconditionFailed {
-            location: self.location.clone(),
-            path: self.path.clone(),
-            expected,
-            found,
-        }
+        StorageError::PreconditionFailed { location: self.location.clone(), path: self.path.clone(), expected, found }
     }
 
     pub(crate) fn out_of_range(&self, offset: u64, length: u64, size: u64) -> StorageError {
-        StorageError::OutOfRange {
-            location: self.location.clone(),
-            path: self.path.clone(),
-            offset,
-            length,
-            size,
-        }
+        StorageError::OutOfRange { location: self.location.clone(), path: self.path.clone(), offset, length, size }
     }
 
     fn not_a_file(&self, found: &'static str) -> StorageError {

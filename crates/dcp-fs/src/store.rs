@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dcp_storage::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, Upload, Version};
+use dcp_storage::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, StoreTraits, Upload, Version};
 
 use crate::beneath::{self, Blocked};
 use crate::disk::{Disk, RealDisk};
@@ -16,8 +16,8 @@ use crate::{list, publish, read, version};
 
 /// Objects as files below one directory, the root.
 ///
-/// A handle: clones share nothing but the place. Its futures do their work when they are first polled and block
-/// the thread meanwhile.
+/// A handle that is cheap to clone. Its futures do all their work when they are first polled, and block the thread
+/// meanwhile.
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     root: Root,
@@ -76,6 +76,13 @@ impl Store for LocalStore {
         self.root.path.display().to_string()
     }
 
+    fn traits(&self) -> StoreTraits {
+        // What is read is checksummed at once: a piece should still be in the core's own cache then.
+        let mut traits = StoreTraits::default();
+        traits.read_size = 512 << 10;
+        traits
+    }
+
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
         let site = self.site(path)?;
         let object = self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))?;
@@ -84,6 +91,12 @@ impl Store for LocalStore {
             .transpose()
             .map_err(site.io("read"))?;
         Ok(ObjectMeta { path: path.clone(), size: object.size, version })
+    }
+
+    async fn size(&self, path: &StorePath) -> Result<u64, StorageError> {
+        let site = self.site(path)?;
+        let object = self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))?;
+        Ok(object.size)
     }
 
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {

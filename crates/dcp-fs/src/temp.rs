@@ -21,6 +21,8 @@ pub(crate) struct Temp {
     file: File,
     written: u64,
     reserved: u64,
+    /// A write has failed, and nobody knows how much of it is there.
+    torn: bool,
     placed: bool,
 }
 
@@ -35,14 +37,17 @@ impl Temp {
             }
         };
         let reserved = expected_size.filter(|&size| size >= WORTH_RESERVING && reserve(&file, size)).unwrap_or(0);
-        Ok(Self { root: root.clone(), dir, name, file, written: 0, reserved, placed: false })
+        Ok(Self { root: root.clone(), dir, name, file, written: 0, reserved, torn: false, placed: false })
     }
 
     /// Appends, straight from the caller's memory.
     pub(crate) fn write(&mut self, data: &[u8]) -> io::Result<()> {
-        self.root.disk.write(&self.file, data)?;
-        self.written += data.len() as u64;
-        Ok(())
+        let result = self.root.disk.write(&self.file, data);
+        match result {
+            Ok(()) => self.written += data.len() as u64,
+            Err(_) => self.torn = true,
+        }
+        result
     }
 
     /// How many bytes have been written.
@@ -56,6 +61,9 @@ impl Temp {
 
     /// Makes the content survive a crash; the name follows.
     pub(crate) fn flush(&self) -> io::Result<()> {
+        if self.torn {
+            return Err(io::Error::other("an earlier write has failed"));
+        }
         if self.written < self.reserved {
             // Gives back what was reserved beyond the end. No harm if it stays.
             let _ = self.file.set_len(self.written);

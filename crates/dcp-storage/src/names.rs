@@ -62,7 +62,9 @@ pub(crate) fn claim_path(generation: Generation) -> Result<StorePath, StorageErr
 
 /// The generation that a claim's name says.
 pub(crate) fn claimed_generation(path: &StorePath) -> Option<Generation> {
-    path.as_str().strip_prefix(CLAIM)?.parse().ok()
+    let generation = path.as_str().strip_prefix(CLAIM)?.parse().ok()?;
+    // As with data files, one spelling each.
+    (format!("{CLAIM}{generation}") == path.as_str()).then_some(generation)
 }
 
 const CLAIM: &str = ".dcp-claim-";
@@ -79,6 +81,10 @@ mod tests {
         }
         for other in ["__0_0.g0.distcp", "__+0_0.distcp", "__00_0.distcp", "__0_0", "x/__0_0.distcp", "__0.distcp"] {
             assert_eq!(DataName::parse(&StorePath::parse(other).expect("path")), None, "{other}");
+        }
+        assert_eq!(claimed_generation(&claim_path(12).expect("path")), Some(12));
+        for other in [".dcp-claim-", ".dcp-claim-+1", ".dcp-claim-01", ".dcp-claim-18446744073709551616"] {
+            assert_eq!(claimed_generation(&StorePath::parse(other).expect("path")), None, "{other}");
         }
     }
 }

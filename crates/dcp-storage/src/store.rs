@@ -56,6 +56,14 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StorageError::NotFound`], and whatever the medium reports.
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError>;
 
+    /// The size of an object in bytes. For a store to which a version costs more than a size.
+    ///
+    /// # Errors
+    /// As [`head`](Self::head).
+    async fn size(&self, path: &StorePath) -> Result<u64, StorageError> {
+        Ok(self.head(path).await?.size)
+    }
+
     /// Fills each buffer with the object's bytes from its offset on.
     ///
     /// # Errors
@@ -106,6 +114,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).head(path).await
     }
 
+    async fn size(&self, path: &StorePath) -> Result<u64, StorageError> {
+        (**self).size(path).await
+    }
+
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
         (**self).read(path, ranges).await
     }
@@ -133,7 +145,8 @@ pub trait Upload: Send {
     /// Appends bytes.
     ///
     /// # Errors
-    /// Whatever the medium reports. After an error only [`abort`](Self::abort) is useful.
+    /// Whatever the medium reports. After an error it is unknown how much was written, so the object can no longer be
+    /// finished: [`finish`](Self::finish) fails, and only [`abort`](Self::abort) is useful.
     async fn write(&mut self, data: &[u8]) -> Result<(), StorageError>;
 
     /// Makes the object durable, then visible.

@@ -62,6 +62,23 @@ fn failed_finish_leaves_nothing() {
 }
 
 #[test]
+fn upload_with_a_failed_write_can_only_be_aborted() {
+    let inner = MemoryStore::new();
+    let faults = Faults::none().at(1, Fault::Io(io::ErrorKind::StorageFull)).at(5, Fault::LoseResponse);
+    let store = FaultStore::new(inner.clone(), faults);
+    let mut upload = block_on(store.create(&path("data"), None)).expect("created");
+    assert!(is_io(&block_on(upload.write(b"bytes")), io::ErrorKind::StorageFull));
+    assert!(is_io(&block_on(upload.write(b"more")), io::ErrorKind::BrokenPipe));
+    assert!(is_io(&block_on(upload.finish()), io::ErrorKind::BrokenPipe));
+
+    let mut upload = block_on(store.create(&path("data"), None)).expect("created");
+    assert!(is_io(&block_on(upload.write(b"bytes")), io::ErrorKind::ConnectionReset));
+    block_on(upload.abort()).expect("nothing is left to abort");
+    assert_eq!(block_on(inner.list(None)).expect("listed"), []);
+    assert_eq!(store.faults().pending(), 0);
+}
+
+#[test]
 fn nothing_works_after_a_stop() {
     let count = {
         let store = FaultStore::new(MemoryStore::new(), Faults::none());

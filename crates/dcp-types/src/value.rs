@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{DictKey, TypesError};
 
@@ -28,10 +29,13 @@ pub enum Value {
     /// Bytes.
     Bytes(Bytes),
     /// A list without tensors.
+    #[serde(deserialize_with = "as_they_arrive")]
     List(Vec<Value>),
     /// A tuple without tensors.
+    #[serde(deserialize_with = "as_they_arrive")]
     Tuple(Vec<Value>),
     /// A dict without tensors, in its order.
+    #[serde(deserialize_with = "as_they_arrive")]
     Dict(Vec<(DictKey, Value)>),
     /// An object of another language that cannot be expressed here, carried verbatim.
     Opaque(Opaque),
@@ -78,6 +82,9 @@ impl Value {
         // A level of a value is up to three levels of MessagePack.
         decoder.set_max_depth(3 * Self::MAX_DEPTH + 3);
         let value = Self::deserialize(&mut decoder).map_err(|error| fault(error.to_string()))?;
+        if value.depth_exceeds(Self::MAX_DEPTH) {
+            return Err(fault(TypesError::TooDeep(Self::MAX_DEPTH).to_string()));
+        }
         if rest.is_empty() { Ok(value) } else { Err(fault("bytes follow it".into())) }
     }
 
@@ -100,6 +107,30 @@ impl Value {
             _ => false,
         }
     }
+}
+
+/// Decodes items without believing how many there are: a `Vec` reserves up to 1 MiB for what a list claims, and so on each level of
+/// nesting.
+fn as_they_arrive<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    struct Items<T>(std::marker::PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = seq.next_element()? {
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    deserializer.deserialize_seq(Items(std::marker::PhantomData))
 }
 
 macro_rules! value_from {
@@ -162,6 +193,9 @@ mod tests {
         assert_eq!(nested(Value::MAX_DEPTH + 1).encode(), Err(TypesError::TooDeep(Value::MAX_DEPTH)));
         let deep = [0x81, 0xa4, b'L', b'i', b's', b't', 0x91].repeat(100_000);
         assert!(matches!(Value::decode(&deep), Err(TypesError::Decode { .. })));
+        let deeper_than_encoded = [&deep[..7 * Value::MAX_DEPTH], &[0xa4, b'N', b'o', b'n', b'e']].concat();
+        assert!(matches!(Value::decode(&deeper_than_encoded), Err(TypesError::Decode { .. })));
+        assert!(Value::decode(&deeper_than_encoded[7..]).is_ok());
         // A list that says it has 2^32 - 1 items.
         let huge = [0x81, 0xa4, b'L', b'i', b's', b't', 0xdd, 0xff, 0xff, 0xff, 0xff];
         assert!(matches!(Value::decode(&huge), Err(TypesError::Decode { .. })));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dcp_storage::{ComposedReader, Io, ReadReport, StorageReader, Verify};
+use dcp_storage::{ComposedReader, Io, Locator, ReadReport, StorageReader, Verify};
 use dcp_types::{
     Dest, EntryKind, Fqn, Loaded, LoadedLeaf, Metadata, OwnedTensor, ReadItem, ReadWhat, Region, Shape, TensorEntry,
     Value, ViewMut, unflatten,
@@ -171,6 +171,16 @@ impl Checkpoint {
         let wanted = entries.iter().map(|&entry| item(entry)).zip(encoded.iter_mut().map(Dest::Value)).collect();
         self.io.block_on(self.reader.read_data(wanted, &self.io))?;
         Ok(encoded.iter().map(|bytes| self.reader.decode_value(bytes)).collect::<Result<_, _>>()?)
+    }
+
+    /// Where chunks and values lie, after finding out that they are there, whole: one locator an item, in order.
+    ///
+    /// Reads headers and tables of checksums, but nothing of the items themselves.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub fn locate(&self, items: Vec<ReadItem>) -> Result<Vec<Locator>, Error> {
+        Ok(self.io.block_on(self.reader.locate(items, &self.io))?)
     }
 
     fn find_tensor(&self, fqn: &str) -> Result<(usize, &TensorEntry), Error> {

@@ -17,7 +17,7 @@ pub(crate) fn known() -> Vec<Arc<dyn Format>> {
 /// The format of the checkpoint in a store, told from what is there.
 pub(crate) fn detect(store: &dyn Store, formats: &[Arc<dyn Format>], io: &Io<'_>) -> Result<Arc<dyn Format>, Error> {
     for format in formats {
-        match io.block_on(store.head(&format.index_path())) {
+        match io.block_on(store.size(&format.index_path())) {
             Ok(_) => return Ok(Arc::clone(format)),
             Err(StorageError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),

@@ -33,8 +33,8 @@ fn a_mesh_for_each_row_becomes_one_mesh() {
     let (top, bottom) = (row(0), row(3));
     let on = |mesh: &Arc<DeviceMesh>| {
         vec![
-            ("up", sharded(&[6, 4], mesh, &[Placement::Shard(0)])),
-            ("down", sharded(&[6, 4], mesh, &[Placement::Shard(1)])),
+            ("up", sharded(&[6, 6], mesh, &[Placement::Shard(0)])),
+            ("down", sharded(&[6, 6], mesh, &[Placement::Shard(1)])),
         ]
     };
     let states: Vec<_> = (0..6).map(|rank| (rank, on(if rank < 3 { &top } else { &bottom }))).collect();

@@ -10,13 +10,35 @@ use std::path::Path;
 /// One change of the disk. Directories go by inode, files by a number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    MakeDir { parent: u64, name: String, dir: u64 },
-    MakeFile { dir: u64, name: String, file: usize },
-    Write { file: usize, data: Vec<u8> },
-    SyncFile { file: usize },
-    Rename { dir: u64, from: String, to: String },
-    Remove { dir: u64, name: String },
-    SyncDir { dir: u64 },
+    MakeDir {
+        parent: u64,
+        name: String,
+        dir: u64,
+    },
+    MakeFile {
+        dir: u64,
+        name: String,
+        file: usize,
+    },
+    Write {
+        file: usize,
+        data: Vec<u8>,
+    },
+    SyncFile {
+        file: usize,
+    },
+    Rename {
+        dir: u64,
+        from: String,
+        to: String,
+    },
+    Remove {
+        dir: u64,
+        name: String,
+    },
+    SyncDir {
+        dir: u64,
+    },
     /// In place of a change that is left out.
     Nothing,
 }

@@ -103,10 +103,7 @@ impl Disk for Recorder {
     }
 
     fn remove(&self, dir: &File, name: &str) -> io::Result<()> {
-        self.change(
-            || RealDisk.remove(dir, name),
-            |(), _| Change::Remove { dir: id(dir), name: name.to_owned() },
-        )
+        self.change(|| RealDisk.remove(dir, name), |(), _| Change::Remove { dir: id(dir), name: name.to_owned() })
     }
 
     fn sync_dir(&self, dir: &File) -> io::Result<()> {

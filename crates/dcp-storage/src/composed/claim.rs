@@ -1,9 +1,19 @@
 //! Claims: how savers keep out of each other's way, and how leftovers are told from files in use.
+//!
+//! Why no generation is ever used twice, so that nobody's files are taken for another's:
+//!
+//! * A saver reads the index after it has claimed, and gives its claim up unless its generation is higher than that of the
+//!   index. So the generation of the index only ever rises.
+//! * Others remove a claim only if it is lower than the index that they have just published. Who claims that number again sees
+//!   an index that is not lower, and gives up before it has written anything.
+//! * A saver removes its own claim only when nobody writes for it any more.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::engine::read_whole;
 use crate::names::{claim_path, claimed_generation};
 use crate::{DataName, Generation, ObjectMeta, Precondition, StorageError, Store};
 
@@ -12,7 +22,7 @@ use crate::{DataName, Generation, ObjectMeta, Precondition, StorageError, Store}
 pub(super) struct Claim {
     /// Tells this saver from any other.
     pub(super) saver: String,
-    /// When the claim may be taken for abandoned, in seconds since 1970.
+    /// From when on the claim may be taken for abandoned, in seconds since 1970.
     pub(super) expires: u64,
 }
 
@@ -22,33 +32,32 @@ impl Claim {
         Self { saver: uuid::Uuid::new_v4().to_string(), expires }
     }
 
-    /// Claims the first free generation that is higher than any that left a trace.
-    pub(super) async fn stake(&self, store: &dyn Store, listing: &[ObjectMeta]) -> Result<Generation, StorageError> {
-        let used = listing.iter().filter_map(|object| {
-            claimed_generation(&object.path).or_else(|| DataName::parse(&object.path).map(|name| name.generation))
-        });
-        let mut generation = used.max().map_or(0, |highest| highest.saturating_add(1));
+    /// Claims the first free generation from `lowest` on.
+    pub(super) async fn stake(&self, store: &dyn Store, lowest: Generation) -> Result<Generation, StorageError> {
         let content = self.encode()?;
+        let mut generation = lowest;
         loop {
-            let path = claim_path(generation)?;
-            match store.publish(&path, &content, Precondition::Absent).await {
+            match store.publish(&claim_path(generation)?, &content, Precondition::Absent).await {
                 Ok(_) => return Ok(generation),
-                Err(StorageError::PreconditionFailed { .. }) if self.stands(store, generation).await? => {
-                    return Ok(generation);
+                Err(error) => {
+                    // The response may have been lost after the claim was made.
+                    let stands = self.stands(store, generation).await;
+                    match (error, stands) {
+                        (_, Ok(true)) => return Ok(generation),
+                        (StorageError::PreconditionFailed { .. }, stands) => {
+                            stands?;
+                            generation = after(generation)?;
+                        }
+                        (error, _) => return Err(error),
+                    }
                 }
-                Err(StorageError::PreconditionFailed { .. }) => generation = generation.saturating_add(1),
-                // The response may have been lost after the claim was made.
-                Err(error) => match self.stands(store, generation).await {
-                    Ok(true) => return Ok(generation),
-                    _ => return Err(error),
-                },
             }
         }
     }
 
     /// Whether this very claim is the one on record.
     async fn stands(&self, store: &dyn Store, generation: Generation) -> Result<bool, StorageError> {
-        Ok(super::read_whole(store, &claim_path(generation)?).await?.0 == self.encode()?)
+        Ok(on_record(store, generation).await?.is_some_and(|claim| claim == *self))
     }
 
     fn encode(&self) -> Result<Vec<u8>, StorageError> {
@@ -57,21 +66,58 @@ impl Claim {
     }
 }
 
-/// Removes what savers before `generation` have left: the files of the save that it replaced, and those of claims
-/// that have expired. A claim is removed last, so that an interrupted clean-up is taken up again.
+/// The first generation that is higher than any that left a trace.
+pub(super) fn first_free(listing: &[ObjectMeta]) -> Result<Generation, StorageError> {
+    traces(listing).max().map_or(Ok(0), after)
+}
+
+/// The generation after this one.
+pub(super) fn after(generation: Generation) -> Result<Generation, StorageError> {
+    generation.checked_add(1).ok_or_else(|| StorageError::Unsupported {
+        format: "claim",
+        what: format!("a generation after {generation}, of which there are traces"),
+    })
+}
+
+/// The claim on record for a generation, if there is one that can be read.
+pub(super) async fn on_record(store: &dyn Store, generation: Generation) -> Result<Option<Claim>, StorageError> {
+    match read_whole(store, &claim_path(generation)?).await {
+        Ok((content, _)) => Ok(rmp_serde::from_slice(&content).ok()),
+        Err(StorageError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a claim under which nothing was written.
+pub(super) async fn release(store: &dyn Store, generation: Generation) -> Result<(), StorageError> {
+    store.delete(&claim_path(generation)?).await
+}
+
+/// Removes what savers before `generation` have left: the files of the save that it replaced, those of claims
+/// that have expired, and what a saver wrote whose claim had already been removed. A claim is removed last, so that an interrupted
+/// clean-up is taken up again.
 pub(super) async fn clean_up(
     store: &dyn Store,
     generation: Generation,
     replaced: Option<Generation>,
 ) -> Result<(), StorageError> {
     let listing = store.list(None).await?;
-    for object in &listing {
-        let Some(claimed) = claimed_generation(&object.path).filter(|claimed| *claimed < generation) else { continue };
-        if Some(claimed) == replaced || has_expired(store, object).await {
-            remove(store, &listing, claimed).await?;
+    let past: BTreeSet<Generation> = traces(&listing).filter(|past| *past < generation).collect();
+    let mut outcome = Ok(());
+    for past in past {
+        let claim = listing.iter().find(|object| claimed_generation(&object.path) == Some(past));
+        let is_over = match claim {
+            _ if Some(past) == replaced => true,
+            Some(claim) => has_expired(store, claim).await,
+            // The names of generation 0 are also PyTorch's: without a claim those files are nobody's to remove.
+            None => past > 0,
+        };
+        if is_over {
+            // What cannot be removed is no reason to leave the rest.
+            outcome = outcome.and(remove(store, &listing, past).await);
         }
     }
-    Ok(())
+    outcome
 }
 
 /// Removes the data files of a generation, then its claim.
@@ -81,7 +127,7 @@ pub(super) async fn remove(
     generation: Generation,
 ) -> Result<(), StorageError> {
     remove_data(store, listing, generation).await?;
-    store.delete(&claim_path(generation)?).await
+    release(store, generation).await
 }
 
 /// Removes the data files of a generation.
@@ -98,10 +144,18 @@ pub(super) async fn remove_data(
     Ok(())
 }
 
+/// The generation of every claim and data file.
+fn traces(listing: &[ObjectMeta]) -> impl Iterator<Item = Generation> {
+    let trace = |object: &ObjectMeta| {
+        claimed_generation(&object.path).or_else(|| DataName::parse(&object.path).map(|name| name.generation))
+    };
+    listing.iter().filter_map(trace)
+}
+
 /// Whether a claim is past its time. One that cannot be read is nobody's to remove.
 async fn has_expired(store: &dyn Store, claim: &ObjectMeta) -> bool {
-    let Ok((content, _)) = super::read_whole(store, &claim.path).await else { return false };
-    rmp_serde::from_slice::<Claim>(&content).is_ok_and(|claim| claim.expires < now())
+    let Ok((content, _)) = read_whole(store, &claim.path).await else { return false };
+    rmp_serde::from_slice::<Claim>(&content).is_ok_and(|claim| claim.expires <= now())
 }
 
 fn now() -> u64 {

@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use dcp_types::{Dest, Digest, EntryKind, Metadata, ReadItem};
 
-use super::read_whole;
-use crate::engine::{Wanted, answer, read};
-use crate::{Format, Found, Io, OpenedCheckpoint, ReadReport, StorageError, StorageReader, Store};
+use crate::engine::{Wanted, answer, read, read_whole};
+use crate::{Format, Found, Io, Locator, OpenedCheckpoint, ReadReport, StorageError, StorageReader, Store};
 
 /// Reads checkpoints of a format from a store.
 #[derive(Debug)]
@@ -22,6 +21,27 @@ impl ComposedReader {
     #[must_use]
     pub fn new(format: Arc<dyn Format>, store: Arc<dyn Store>) -> Self {
         Self { format, store, opened: Mutex::new(None) }
+    }
+
+    /// Where items lie, after finding out that they are there, whole: one locator an item, in order.
+    ///
+    /// # Errors
+    /// As [`read_data`](StorageReader::read_data).
+    pub async fn locate(&self, items: Vec<ReadItem>, io: &Io<'_>) -> Result<Vec<Locator>, StorageError> {
+        Ok(self.located(&self.opened()?, items, io).await?.0)
+    }
+
+    /// The same, with how many bytes were read for it.
+    async fn located(
+        &self,
+        opened: &Arc<dyn OpenedCheckpoint>,
+        items: Vec<ReadItem>,
+        io: &Io<'_>,
+    ) -> Result<(Vec<Locator>, u64), StorageError> {
+        match answer(&*self.store, Arc::clone(opened).locate(items), io) {
+            Ok(located) => Ok(located),
+            Err(error) => Err(self.explain(error, opened.fingerprint()).await),
+        }
     }
 
     fn opened(&self) -> Result<Arc<dyn OpenedCheckpoint>, StorageError> {
@@ -63,17 +83,14 @@ impl StorageReader for ComposedReader {
     }
 
     async fn check(&self, items: &[ReadItem], io: &Io<'_>) -> Result<(), StorageError> {
-        answer(&*self.store, self.opened()?.locate(items.to_vec()), io).map(|_| ())
+        self.locate(items.to_vec(), io).await.map(|_| ())
     }
 
     async fn read_data(&self, items: Vec<(ReadItem, Dest<'_>)>, io: &Io<'_>) -> Result<ReadReport, StorageError> {
         let opened = self.opened()?;
         let (metadata, fingerprint) = (Arc::clone(opened.metadata()), opened.fingerprint());
-        let located = answer(&*self.store, opened.locate(items.iter().map(|(item, _)| item.clone()).collect()), io);
-        let (locators, overhead) = match located {
-            Ok(located) => located,
-            Err(error) => return Err(self.explain(error, fingerprint).await),
-        };
+        let (locators, overhead) =
+            self.located(&opened, items.iter().map(|(item, _)| item.clone()).collect(), io).await?;
         let wanted = items.into_iter().zip(locators).map(|((item, dest), locator)| {
             let (fqn, element) = describe(&metadata, &item);
             Wanted { fqn, item, element, locator, dest }

@@ -8,8 +8,7 @@ use dcp_types::{GlobalPlan, Rank, RankSet};
 use serde::{Deserialize, Serialize};
 
 use super::claim::{self, Claim};
-use super::read_whole;
-use crate::engine::write_file;
+use crate::engine::{read_whole, write_file};
 use crate::{
     Format, Generation, Io, ObjectMeta, Precondition, SaveToken, StorageError, StorageWriter, Store, Version,
     WriteReport, WriteResult, WriteSource,
@@ -50,43 +49,67 @@ impl ComposedWriter {
         self
     }
 
-    async fn base(&self, listing: &[ObjectMeta]) -> Result<Option<Base>, StorageError> {
+    /// Refuses a place that holds what must not be replaced, before anything is written there.
+    fn refuse(&self, listing: &[ObjectMeta]) -> Result<(), StorageError> {
         let index = self.format.index_path();
-        let exists = |found: &ObjectMeta| StorageError::Exists {
-            location: self.store.location(),
-            found: found.path.to_string(),
-        };
-        if let Some(foreign) = listing.iter().find(|object| object.path != index && is_index(object)) {
-            return Err(exists(foreign));
+        let refused = |found: &&ObjectMeta| if found.path == index { !self.overwrite } else { is_index(found) };
+        match listing.iter().find(refused) {
+            Some(found) => Err(self.exists(found.path.to_string())),
+            None => Ok(()),
         }
-        let Some(found) = listing.iter().find(|object| object.path == index) else { return Ok(None) };
-        if !self.overwrite {
-            return Err(exists(found));
+    }
+
+    /// The checkpoint that is there now.
+    async fn base(&self) -> Result<Option<Base>, StorageError> {
+        let index = self.format.index_path();
+        match read_whole(&*self.store, &index).await {
+            Ok(_) if !self.overwrite => Err(self.exists(index.to_string())),
+            Ok((content, version)) => Ok(Some(Base { generation: self.format.generation(&content).ok(), version })),
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
-        let (content, version) = read_whole(&*self.store, &index).await?;
-        Ok(Some(Base { generation: self.format.generation(&content).ok(), version }))
+    }
+
+    fn exists(&self, found: String) -> StorageError {
+        StorageError::Exists { location: self.store.location(), found }
     }
 
     /// Publishes the index, and finds out what became of it if the store does not say.
+    ///
+    /// Only a store that says so has made it durable. So an index that is seen there after an error is published once more over itself.
     async fn commit(&self, token: &Token, index: &[u8]) -> Result<(), StorageError> {
         let path = self.format.index_path();
-        let when = match &token.base {
+        let mut when = match &token.base {
             None => Precondition::Absent,
             Some(base) => Precondition::Matches(base.version.clone()),
         };
-        let refused = match self.store.publish(&path, index, when).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let unknown = |source| {
+            let location = self.store.location();
+            StorageError::CommitUnknown { location, source: Box::new(source) }
         };
-        match read_whole(&*self.store, &path).await {
-            Ok((content, _)) if content == index => Ok(()),
-            Ok(_) | Err(StorageError::NotFound { .. }) => Err(refused),
-            Err(source) if matches!(refused, StorageError::PreconditionFailed { .. }) => {
-                drop(source);
-                Err(refused)
-            }
-            Err(source) => {
-                Err(StorageError::CommitUnknown { location: self.store.location(), source: Box::new(source) })
+        let mut attempts = COMMIT_ATTEMPTS;
+        loop {
+            attempts -= 1;
+            let error = match self.store.publish(&path, index, when.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            let refused = matches!(error, StorageError::PreconditionFailed { .. });
+            match read_whole(&*self.store, &path).await {
+                Ok((content, version)) if content == index => {
+                    if attempts == 0 {
+                        return Err(unknown(error));
+                    }
+                    when = Precondition::Matches(version);
+                }
+                // Somebody else was first, which stays so.
+                _ if refused => return Err(error),
+                // A request that is still on its way may yet arrive.
+                Ok(_) | Err(StorageError::NotFound { .. }) if attempts == 0 => {
+                    return Err(if error.is_retryable() { unknown(error) } else { error });
+                }
+                Err(source) if attempts == 0 => return Err(unknown(source)),
+                Ok(_) | Err(_) => {}
             }
         }
     }
@@ -96,9 +119,22 @@ impl ComposedWriter {
 impl StorageWriter for ComposedWriter {
     async fn begin(&self, _ranks: &RankSet) -> Result<SaveToken, StorageError> {
         let listing = self.store.list(None).await?;
-        let base = self.base(&listing).await?;
-        let generation = Claim::new(self.claim_lifetime).stake(&*self.store, &listing).await?;
-        Token { generation, base }.encode()
+        self.refuse(&listing)?;
+        let claim = Claim::new(self.claim_lifetime);
+        let mut lowest = claim::first_free(&listing)?;
+        loop {
+            let generation = claim.stake(&*self.store, lowest).await?;
+            let base = self.base().await;
+            lowest = match &base {
+                Ok(Some(Base { generation: Some(current), .. })) if *current >= generation => *current,
+                Ok(_) => return Token { generation, saver: claim.saver, base: base? }.encode(),
+                Err(_) => generation,
+            };
+            // Others have been here since we looked. See the module on claims for why this one is of no use.
+            drop(claim::release(&*self.store, generation).await);
+            base?;
+            lowest = claim::after(lowest)?;
+        }
     }
 
     async fn write_data(
@@ -140,12 +176,22 @@ impl StorageWriter for ComposedWriter {
     }
 
     async fn abort(&self, token: &SaveToken, ranks_stopped: bool) -> Result<(), StorageError> {
-        let Token { generation, .. } = Token::decode(token)?;
-        match read_whole(&*self.store, &self.format.index_path()).await {
-            // It is committed after all, or that cannot be told: its files may be in use.
-            Ok((index, _)) if self.format.generation(&index).ok() == Some(generation) => return Ok(()),
-            Ok(_) | Err(StorageError::NotFound { .. }) => {}
+        let Token { generation, saver, .. } = Token::decode(token)?;
+        let current = match read_whole(&*self.store, &self.format.index_path()).await {
+            Ok((index, _)) => self.format.generation(&index).ok(),
+            Err(StorageError::NotFound { .. }) => None,
+            // Whether it is committed cannot be told: its files may be in use.
             Err(unknown) => return Err(unknown),
+        };
+        if current == Some(generation) {
+            return Ok(());
+        }
+        match claim::on_record(&*self.store, generation).await? {
+            Some(claim) if claim.saver == saver => {}
+            // It had expired, and a later save has removed it: what we have written since then is left.
+            None if current > Some(generation) => {}
+            // This was done before, and the generation may be somebody else's by now.
+            _ => return Ok(()),
         }
         let listing = self.store.list(None).await?;
         if ranks_stopped {
@@ -157,6 +203,9 @@ impl StorageWriter for ComposedWriter {
     }
 }
 
+/// How often the index is published before its outcome is left unknown.
+const COMMIT_ATTEMPTS: usize = 4;
+
 /// The index of some format: a directory holds one checkpoint of one format.
 fn is_index(object: &ObjectMeta) -> bool {
     ["index.dcp", ".metadata", "model.safetensors.index.json"].contains(&object.path.as_str())
@@ -165,6 +214,8 @@ fn is_index(object: &ObjectMeta) -> bool {
 #[derive(Debug, Serialize, Deserialize)]
 struct Token {
     generation: Generation,
+    /// Whose claim on the generation this is.
+    saver: String,
     base: Option<Base>,
 }
 

@@ -167,6 +167,10 @@ impl<S: Store> Store for FaultStore<S> {
         self.inner.traits()
     }
 
+    async fn size(&self, path: &StorePath) -> Result<u64, StorageError> {
+        self.site(path).run("size", self.inner.size(path)).await
+    }
+
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
         self.site(path).run("head", self.inner.head(path)).await
     }
@@ -202,7 +206,7 @@ impl<S: Store> FaultStore<S> {
 }
 
 struct FaultUpload {
-    /// `None` once the process has stopped.
+    /// `None` once a write has failed: what is incomplete can no longer be finished.
     inner: Option<Box<dyn Upload>>,
     site: Site,
 }
@@ -210,11 +214,15 @@ struct FaultUpload {
 #[async_trait]
 impl Upload for FaultUpload {
     async fn write(&mut self, data: &[u8]) -> Result<(), StorageError> {
-        let result = match &mut self.inner {
-            Some(inner) => self.site.run("write", inner.write(data)).await,
-            None => self.site.run("write", async { Ok(()) }).await,
+        let lost = self.site.error("write", io::ErrorKind::BrokenPipe, LOST);
+        let operation = async {
+            match &mut self.inner {
+                Some(inner) => inner.write(data).await,
+                None => Err(lost),
+            }
         };
-        if self.site.faults.state().stopped {
+        let result = self.site.run("write", operation).await;
+        if result.is_err() {
             self.inner = None;
         }
         result
@@ -222,14 +230,19 @@ impl Upload for FaultUpload {
 
     async fn finish(self: Box<Self>) -> Result<ObjectMeta, StorageError> {
         let Self { inner, site } = *self;
-        let stopped = site.error("finish", io::ErrorKind::BrokenPipe, STOPPED);
-        site.run("finish", async { inner.ok_or(stopped)?.finish().await }).await
+        let lost = site.error("finish", io::ErrorKind::BrokenPipe, LOST);
+        site.run("finish", async { inner.ok_or(lost)?.finish().await }).await
     }
 
     async fn abort(self: Box<Self>) -> Result<(), StorageError> {
         let Self { inner, site } = *self;
-        let stopped = site.error("abort", io::ErrorKind::BrokenPipe, STOPPED);
-        site.run("abort", async { inner.ok_or(stopped)?.abort().await }).await
+        let operation = async {
+            match inner {
+                Some(inner) => inner.abort().await,
+                None => Ok(()),
+            }
+        };
+        site.run("abort", operation).await
     }
 }
 
@@ -295,4 +308,5 @@ impl Site {
     }
 }
 
+const LOST: &str = "injected fault: an earlier write has failed";
 const STOPPED: &str = "injected fault: the process has stopped";

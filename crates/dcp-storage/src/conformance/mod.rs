@@ -1,4 +1,4 @@
-//! Is your store right? The contract of [`Store`](crate::Store) as a set of named tests.
+//! Is your store right? The contract of [`Store`] as a set of named tests.
 //!
 //! One line in a test of yours runs all of them, each under its own name:
 //!

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::read_whole;
 use crate::{Ask, Io, Need, ReadRange, Reply, Step, StorageError, Store, StorePath};
 
 /// Runs a machine to its end; returns also how many bytes were read for it.
@@ -39,13 +40,11 @@ where
 
 async fn reply(store: &dyn Store, need: Need) -> Result<Reply, StorageError> {
     Ok(match need {
-        Need::Size(path) => Reply::Size(store.head(&path).await?.size),
-        Need::Whole(path) => {
-            let size = store.head(&path).await?.size;
-            Reply::Bytes(fetch(store, &path, 0, size, size).await?)
-        }
+        Need::Size(path) => Reply::Size(store.size(&path).await?),
+        // Indexes are read in this way, which may be replaced meanwhile.
+        Need::Whole(path) => Reply::Bytes(read_whole(store, &path).await?.0),
         Need::Range { path, offset, length } => {
-            let size = store.head(&path).await?.size;
+            let size = store.size(&path).await?;
             Reply::Bytes(fetch(store, &path, offset, length, size).await?)
         }
     })

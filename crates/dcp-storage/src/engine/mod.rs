@@ -2,8 +2,10 @@
 
 mod ask;
 mod read;
+mod whole;
 mod write;
 
 pub(crate) use ask::answer;
 pub(crate) use read::{Wanted, read};
+pub(crate) use whole::read_whole;
 pub(crate) use write::write_file;

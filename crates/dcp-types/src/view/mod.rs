@@ -133,6 +133,8 @@ mod tests {
     fn buffers_of_the_wrong_length_are_refused() {
         let expected = TypesError::BufferLength { expected: 8, found: 7 };
         assert_eq!(View::from_bytes(DType::Float32, &[2], &[0; 7]).err(), Some(expected));
+        let empty = ViewMut::from_strided_bytes(DType::Float32, &[0, 5], &[5, 1], &mut []).map(|view| view.shape());
+        assert_eq!(empty, Ok(vec![0, 5]));
         let overlapping = ViewMut::from_strided_bytes(DType::UInt8, &[2, 2], &[1, 1], &mut [0; 4]).err();
         assert_eq!(overlapping, Some(TypesError::NotFlat));
     }

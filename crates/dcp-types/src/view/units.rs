@@ -53,8 +53,12 @@ macro_rules! units {
                     $($size => {
                         let elements = bytes.as_chunks_mut::<$size>().0;
                         match strides {
+                            Some(strides) if !shape.contains(&0) => {
+                                ArrayViewMutD::from_shape(IxDyn(shape).strides(IxDyn(strides)), elements)
+                            }
+                            // Without elements there is nothing that strides could lead to, nor to lead out of.
+                            Some(_) => ArrayViewMutD::from_shape(shape, &mut elements[..0]),
                             None => ArrayViewMutD::from_shape(shape, elements),
-                            Some(strides) => ArrayViewMutD::from_shape(IxDyn(shape).strides(IxDyn(strides)), elements),
                         }
                         .map(UnitsMut::$variant)
                     })*

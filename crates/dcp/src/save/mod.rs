@@ -173,11 +173,7 @@ impl<'a> Saver<'a> {
             let flat = flat.unwrap_or_default();
             let saving = Saving { saver: self, writer, io: &io, flat: &flat, ctx };
             let (token, plan) = saving.plan(exchange, declared.as_ref(), reuse)?;
-            let outcome = saving.write(exchange, members, &token, &plan);
-            if let Err(error) = &outcome {
-                saving.abort(&token, error);
-            }
-            let ranks = outcome?;
+            let ranks = saving.write(exchange, members, &token, &plan)?;
             Ok(SaveReport { ranks, plan_reused: reuse.is_some(), elapsed: start.elapsed() })
         })
     }
@@ -236,7 +232,8 @@ impl Saving<'_, '_> {
         let Announcement { token, plan, digest } = announced.map_err(|error| {
             let error = Error::from(error);
             if let Some(token) = &started {
-                self.abort(token, &error);
+                // Some ranks may have been told to write.
+                self.abort(token, &error, false);
             }
             error
         })?;
@@ -267,25 +264,40 @@ impl Saving<'_, '_> {
             let io = self.io.clone().with_progress(&advance);
             Ok(io.block_on(self.writer.write_data(token, plan, self.ctx.rank, &source, &io))?)
         };
+        let mut all_wrote = false;
         let commit = |results: Vec<WriteResult>, _: &dcp_collective::Progress| {
+            all_wrote = true;
             let results: Vec<_> = members.labels.iter().copied().zip(results).collect();
             self.io.block_on(self.writer.finish(token, plan, &results))?;
             Ok::<_, Error>(results.into_iter().map(|(rank, result)| (rank, result.report)).collect())
         };
-        Ok(exchange.all_reduce("write", local, commit)?)
+        exchange.all_reduce("write", local, commit).map_err(|error| {
+            let error = Error::from(error);
+            let stopped = all_wrote || members.labels.len() == 1 || ended_everywhere(&error);
+            self.abort(token, &error, stopped);
+            error
+        })
     }
 
     /// Removes what a failed save has written. What cannot be removed now, a later save removes.
-    fn abort(&self, token: &SaveToken, error: &Error) {
+    fn abort(&self, token: &SaveToken, error: &Error, ranks_stopped: bool) {
         let unknown = matches!(error, Error::Storage(error) if matches!(**error, StorageError::CommitUnknown { .. }));
-        if self.ctx.rank != self.ctx.coordinator || unknown {
-            return;
+        if self.ctx.rank == self.ctx.coordinator && !unknown {
+            drop(self.io.block_on(self.writer.abort(token, ranks_stopped)));
         }
-        let stopped = match error {
-            Error::Collective(error) => matches!(error, CollectiveError::Failed { .. }),
-            _ => true,
-        };
-        drop(self.io.block_on(self.writer.abort(token, stopped)));
+    }
+}
+
+/// Whether an error of a step says that the step has ended on every rank, even if it failed there.
+fn ended_everywhere(error: &Error) -> bool {
+    // A rank whose own part failed has ended it, and the others were waited for; unless some were lost.
+    const LOST: [&str; 6] = ["silent", "gone", "timed-out", "malformed", "diverged", "transport"];
+    match error {
+        Error::Collective(CollectiveError::Failed { failures, .. }) => {
+            !failures.iter().any(|failure| LOST.contains(&failure.kind.as_str()))
+        }
+        // What became of the others is not told beside an error of one's own.
+        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! An object appears whole, or not at all.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::thread;
 
 use crate::conformance::check::{
@@ -78,26 +78,25 @@ pub(super) async fn reader_sees_the_old_or_the_new_object(subject: &dyn Subject)
     let path = path("index");
     let contents = [vec![b'x'; SIZE], vec![b'y'; SIZE]];
     publish(&*store, &path, &contents[0], Precondition::None).await?;
-    let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let reader = scope.spawn(|| {
-            while !done.load(Ordering::Acquire) {
-                let found = block_on(read(&*store, &path, 0, SIZE)).must("read during a publish")?;
+        // The reader goes on as long as there is something to publish, and ends when this thread does, whatever ends it.
+        let publishing = Arc::new(());
+        let watch = Arc::downgrade(&publishing);
+        let (reader_store, reader_path) = (&store, &path);
+        let reader = scope.spawn(move || {
+            while watch.strong_count() > 0 {
+                let found = block_on(read(&**reader_store, reader_path, 0, SIZE)).must("read during a publish")?;
                 if found.iter().any(|&byte| byte != found[0]) {
                     return Err("a read during a publish mixes the old object and the new".to_owned());
                 }
             }
             Ok(())
         });
-        let mut published = Ok(());
-        for round in 0..40 {
-            published = block_on(publish(&*store, &path, &contents[round % 2], Precondition::None)).map(drop);
-            if published.is_err() {
-                break;
-            }
-        }
-        done.store(true, Ordering::Release);
-        published.and(reader.join().map_err(|_| "the reader panicked".to_owned())?)
+        let published = (0..40).try_for_each(|round| {
+            block_on(publish(&*store, &path, &contents[round % 2], Precondition::None)).map(drop)
+        });
+        drop(publishing);
+        published.and(reader.join().expect("the reader panicked"))
     })
 }
 

@@ -1,0 +1,170 @@
+//! The command as a function.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use dcp::{Error, Location, Store};
+
+use crate::args::{Arguments, Command};
+use crate::failure::Failure;
+use crate::{demo, inspect};
+
+/// The command `dcpctl`, with the URL schemes that it knows.
+#[derive(Default)]
+pub struct Dcpctl {
+    schemes: BTreeMap<String, Box<Opener>>,
+}
+
+/// Makes the store that a URL names.
+pub type Opener = dyn Fn(&str) -> Result<Arc<dyn Store>, Error> + Send + Sync;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Fine: exit status 0.
+    Fine,
+    /// The checkpoint is bad: exit status 1.
+    Bad,
+    /// It could not be done, because of its arguments, a missing path or I/O: exit status 2.
+    Impossible,
+}
+
+impl Dcpctl {
+    /// The command that knows what the facade crate knows.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same with one more URL scheme, as `vendor` for `vendor://...`; `open` is given the whole URL.
+    #[must_use]
+    pub fn scheme(
+        mut self,
+        scheme: impl Into<String>,
+        open: impl Fn(&str) -> Result<Arc<dyn Store>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        self.schemes.insert(scheme.into(), Box::new(open));
+        self
+    }
+
+    /// Does what the arguments say, the first of which is the command's own name. What it finds goes to `out`; if it does not
+    /// end well, one line that says why goes to `err` (for bad usage, several).
+    ///
+    /// When nobody reads `out` any more it stops quietly.
+    pub fn run(
+        &self,
+        args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+    ) -> Status {
+        let done = match Arguments::try_parse_from(args) {
+            Ok(args) => self.obey(&args.command, out),
+            Err(answer) if answer.use_stderr() => {
+                // Nobody can be told if standard error is gone.
+                drop(write!(err, "{answer}"));
+                return Status::Impossible;
+            }
+            Err(help) => write!(out, "{help}").map_err(Failure::Output),
+        };
+        match done.and_then(|()| out.flush().map_err(Failure::Output)) {
+            Err(failure) if !failure.is_closed_output() => {
+                drop(writeln!(err, "dcpctl: {}", failure.line()));
+                failure.status()
+            }
+            _ => Status::Fine,
+        }
+    }
+
+    fn obey(&self, command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
+        match command {
+            Command::Demo(args) => demo::demo(args, out),
+            Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, args, out),
+        }
+    }
+
+    /// The place that an argument names.
+    fn location(&self, place: &OsStr) -> Result<Location, Failure> {
+        let Some((url, (scheme, _))) = place.to_str().and_then(|text| Some((text, text.split_once("://")?))) else {
+            return Ok(PathBuf::from(place).into());
+        };
+        match self.schemes.get(scheme) {
+            Some(open) => Ok(open(url)?.into()),
+            None => Ok(url.into()),
+        }
+    }
+}
+
+impl Status {
+    /// The exit status of the process.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Fine => 0,
+            Self::Bad => 1,
+            Self::Impossible => 2,
+        }
+    }
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        status.code().into()
+    }
+}
+
+impl fmt::Debug for Dcpctl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dcpctl").field("schemes", &self.schemes.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn usage_goes_where_it_belongs() {
+        let run = |args: &[&str]| {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let status = Dcpctl::new().run(args, &mut out, &mut err);
+            (status, out.is_empty(), err.is_empty())
+        };
+        assert_eq!(run(&["dcpctl", "--help"]), (Status::Fine, false, true));
+        assert_eq!(run(&["dcpctl", "--version"]), (Status::Fine, false, true));
+        for bad in [&["dcpctl"][..], &["dcpctl", "frobnicate"], &["dcpctl", "inspect"], &["dcpctl", "inspect", "--x"]] {
+            assert_eq!(run(bad), (Status::Impossible, true, false), "{bad:?}");
+        }
+        assert_eq!(run(&["dcpctl", "inspect", "gopher://x"]), (Status::Impossible, true, false));
+    }
+
+    /// An output that fails.
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_output_is_no_error() {
+        for (kind, expected) in
+            [(io::ErrorKind::BrokenPipe, Status::Fine), (io::ErrorKind::StorageFull, Status::Impossible)]
+        {
+            let mut err = Vec::new();
+            let status = Dcpctl::new().run(["dcpctl", "--help"], &mut Broken(kind), &mut err);
+            assert_eq!((status, err.is_empty()), (expected, expected == Status::Fine));
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The chunks of a tensor, one after the other: there may be millions.
+
+use dcp::Region;
+use dcp::crates::dcp_types::{Chunk, Chunks, ShardGrid, TensorEntry};
+
+/// How many chunks a tensor has.
+pub(crate) fn count(tensor: &TensorEntry) -> u64 {
+    match &tensor.chunks {
+        Chunks::Grid(grid) => cuts(grid).iter().map(|pieces| pieces.len() as u64).product(),
+        Chunks::List(list) => list.regions().len() as u64,
+        _ => tensor.chunks_meeting(&Region::full(&tensor.shape)).len() as u64,
+    }
+}
+
+/// Every chunk of a tensor.
+pub(crate) fn walk(tensor: &TensorEntry) -> Box<dyn Iterator<Item = Chunk> + '_> {
+    match &tensor.chunks {
+        Chunks::Grid(grid) => {
+            let cuts = cuts(grid);
+            let chunks = cuts.iter().map(|pieces| pieces.len() as u64).product();
+            Box::new((0..chunks).filter_map(move |number| grid_chunk(&cuts, number)))
+        }
+        Chunks::List(list) => {
+            let numbered = (0..).zip(list.regions());
+            Box::new(numbered.map(|(number, region)| Chunk { region: region.clone(), number }))
+        }
+        _ => Box::new(tensor.chunks_meeting(&Region::full(&tensor.shape)).into_iter()),
+    }
+}
+
+/// Where a grid cuts each dimension: the start and length of each piece. Its chunks are all combinations of them.
+fn cuts(grid: &ShardGrid) -> Vec<Vec<(u64, u64)>> {
+    let extents = grid.shape().dims();
+    let along = |dim: usize| {
+        let mut at = vec![0; extents.len()];
+        std::iter::from_fn(move || {
+            let chunk = grid.chunk_at(&at)?;
+            at[dim] = chunk.end(dim);
+            Some((chunk.offsets()[dim], chunk.sizes()[dim]))
+        })
+    };
+    (0..extents.len()).map(|dim| along(dim).collect()).collect()
+}
+
+/// A chunk by its row-major number.
+fn grid_chunk(cuts: &[Vec<(u64, u64)>], mut number: u64) -> Option<Chunk> {
+    let mut pieces = Vec::with_capacity(cuts.len());
+    for along in cuts.iter().rev() {
+        pieces.push(along[(number % along.len() as u64) as usize]);
+        number /= along.len() as u64;
+    }
+    let pieces = || pieces.iter().rev();
+    let region = Region::new(pieces().map(|piece| piece.0), pieces().map(|piece| piece.1)).ok()?;
+    Some(Chunk { region, number: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dcp::{DType, DeviceMesh, Placement, Shape};
+    use std::sync::Arc;
+
+    fn check(mesh: &[u32], shape: &[u64], placements: &[Placement], expected: u64) {
+        let shape = Shape::new(shape.iter().copied()).expect("shape");
+        let mesh = Arc::new(DeviceMesh::new(mesh.iter().copied()).expect("mesh"));
+        let grid = ShardGrid::new(shape.clone(), mesh, placements.to_vec()).expect("grid");
+        let tensor = TensorEntry { dtype: DType::Float32, shape: shape.clone(), chunks: Chunks::Grid(grid) };
+        let walked: Vec<Chunk> = walk(&tensor).collect();
+        assert_eq!(walked, tensor.chunks_meeting(&Region::full(&shape)));
+        assert_eq!((count(&tensor), walked.len() as u64), (expected, expected));
+    }
+
+    #[test]
+    fn a_walk_meets_every_chunk() {
+        use Placement::{Replicate, Shard};
+        let strided = |split_factor| Placement::StridedShard { dim: 0, split_factor };
+        check(&[4, 2], &[37, 29], &[Shard(0), Shard(1)], 8);
+        check(&[4, 2], &[37, 29], &[Shard(1), Shard(1)], 8);
+        check(&[4, 2], &[37, 29], &[strided(2), Shard(0)], 8);
+        check(&[4], &[37, 29], &[strided(3)], 12);
+        check(&[4, 2], &[3], &[Shard(0), Replicate], 3);
+        check(&[4, 2], &[], &[Replicate, Replicate], 1);
+        check(&[4, 2], &[5, 0], &[Shard(0), Shard(1)], 0);
+    }
+}

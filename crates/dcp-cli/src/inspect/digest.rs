@@ -1,0 +1,109 @@
+//! The digest of a tensor of any size, in little memory.
+
+use dcp::crates::dcp_types::TensorEntry;
+use dcp::{Checkpoint, Region, Shape, TypesError, ViewMut};
+use sha2::{Digest, Sha256};
+
+use crate::failure::Failure;
+
+/// Makes digests with one buffer.
+#[derive(Debug, Default)]
+pub(super) struct Digester {
+    buffer: Vec<u8>,
+}
+
+impl Digester {
+    /// The most that is held of a tensor, in bytes.
+    const SLAB: u64 = 8 << 20;
+
+    /// The SHA-256 of a tensor's row-major little-endian bytes, in hex.
+    pub(super) fn sha256(
+        &mut self,
+        checkpoint: &Checkpoint,
+        fqn: &str,
+        tensor: &TensorEntry,
+    ) -> Result<String, Failure> {
+        let mut hash = Sha256::new();
+        let size = tensor.dtype.size();
+        for slab in Slabs::new(&tensor.shape, (Self::SLAB / size).max(1)) {
+            let slab = slab?;
+            let length = (slab.numel() * size) as usize;
+            if self.buffer.len() < length {
+                self.buffer.resize(length, 0);
+            }
+            let buffer = &mut self.buffer[..length];
+            checkpoint.read_into(fqn, &slab, ViewMut::from_bytes(tensor.dtype, slab.sizes(), buffer)?)?;
+            hash.update(&*buffer);
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// Cuts a tensor into regions of at most so many elements that follow each other in row-major order.
+struct Slabs {
+    extents: Vec<u64>,
+    /// The dimension that is cut; those before it are taken one index at a time.
+    dim: usize,
+    /// How many of its indices a slab has.
+    step: u64,
+    next: Option<Vec<u64>>,
+}
+
+impl Slabs {
+    fn new(shape: &Shape, limit: u64) -> Self {
+        let extents = shape.dims().to_vec();
+        let row = |dim: usize| extents[dim + 1..].iter().product::<u64>();
+        let next = (shape.numel() > 0).then(|| vec![0; extents.len()]);
+        let dim = (0..extents.len()).find(|&dim| next.is_none() || row(dim) <= limit).unwrap_or(0);
+        let step = if next.is_none() || extents.is_empty() { 1 } else { (limit / row(dim)).max(1) };
+        Self { extents, dim, step, next }
+    }
+}
+
+impl Iterator for Slabs {
+    type Item = Result<Region, TypesError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let offsets = self.next.take()?;
+        let size = |(dim, extent): (usize, &u64)| match dim.cmp(&self.dim) {
+            std::cmp::Ordering::Less => 1,
+            std::cmp::Ordering::Equal => self.step.min(extent - offsets[dim]),
+            std::cmp::Ordering::Greater => *extent,
+        };
+        let sizes: Vec<u64> = self.extents.iter().enumerate().map(size).collect();
+        let mut after = offsets.clone();
+        // As an odometer turns.
+        for dim in (0..self.extents.len().min(self.dim + 1)).rev() {
+            after[dim] += sizes[dim];
+            if after[dim] < self.extents[dim] {
+                self.next = Some(after);
+                break;
+            }
+            after[dim] = 0;
+        }
+        Some(Region::new(offsets, sizes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slabs_follow_each_other_in_row_major_order() {
+        for extents in [&[][..], &[7], &[3, 4, 5], &[1, 1, 60], &[60, 1, 1], &[2, 0, 3], &[0]] {
+            let shape = Shape::new(extents.iter().copied()).expect("shape");
+            for limit in [1, 2, 5, 7, 20, 60, 1000] {
+                let mut next = 0;
+                for slab in Slabs::new(&shape, limit) {
+                    let slab = slab.expect("region");
+                    assert!(slab.numel() <= limit && slab.fits(extents), "{extents:?} by {limit}: {slab}");
+                    let runs: Vec<u64> = slab.runs(extents).expect("inside").collect();
+                    assert_eq!(runs, [next], "{extents:?} by {limit}: {slab}");
+                    next += slab.numel();
+                }
+                assert_eq!(next, shape.numel(), "{extents:?} by {limit}");
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! In which file each chunk lies.
+
+use std::collections::VecDeque;
+
+use dcp::Checkpoint;
+use dcp::crates::dcp_storage::Locator;
+use dcp::crates::dcp_types::{Chunk, ReadItem, ReadWhat};
+
+use super::walk;
+use crate::failure::Failure;
+
+/// How many chunks are located, and held, at a time.
+const BATCH: usize = 1 << 14;
+
+/// Locates every chunk of a checkpoint, in the order of its tensors, many at a time.
+pub(super) struct Located<'c> {
+    checkpoint: &'c Checkpoint,
+    chunks: Box<dyn Iterator<Item = (usize, Chunk)> + 'c>,
+    ready: VecDeque<(usize, Chunk, Locator)>,
+}
+
+impl<'c> Located<'c> {
+    pub(super) fn new(checkpoint: &'c Checkpoint) -> Self {
+        let tensors = checkpoint.metadata().entries().enumerate();
+        let tensors = tensors.filter_map(|(number, (_, entry))| Some((number, entry.as_tensor()?)));
+        let chunks = tensors.flat_map(|(number, tensor)| walk(tensor).map(move |chunk| (number, chunk)));
+        Self { checkpoint, chunks: Box::new(chunks), ready: VecDeque::new() }
+    }
+
+    /// The next chunk, if it is one of this entry.
+    pub(super) fn next_of(&mut self, entry: usize) -> Result<Option<(Chunk, Locator)>, Failure> {
+        self.fill()?;
+        let of_entry = self.ready.front().is_some_and(|(number, ..)| *number == entry);
+        let next = if of_entry { self.ready.pop_front() } else { None };
+        Ok(next.map(|(_, chunk, locator)| (chunk, locator)))
+    }
+
+    /// The next chunk.
+    pub(super) fn next(&mut self) -> Result<Option<Locator>, Failure> {
+        self.fill()?;
+        Ok(self.ready.pop_front().map(|(_, _, locator)| locator))
+    }
+
+    fn fill(&mut self) -> Result<(), Failure> {
+        if !self.ready.is_empty() {
+            return Ok(());
+        }
+        let batch: Vec<(usize, Chunk)> = self.chunks.by_ref().take(BATCH).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let whole = |(entry, chunk): &(usize, Chunk)| {
+            let what = ReadWhat::Region { chunk: chunk.clone(), region: chunk.region.clone() };
+            ReadItem { entry: *entry, what }
+        };
+        let locators = self.checkpoint.locate(batch.iter().map(whole).collect())?;
+        self.ready = batch.into_iter().zip(locators).map(|((entry, chunk), at)| (entry, chunk, at)).collect();
+        Ok(())
+    }
+}
+
+/// The name of the file that a locator points into, if it is one file.
+pub(super) fn file(locator: &Locator) -> Option<&str> {
+    match locator {
+        Locator::Extent(extent) => Some(extent.file.as_str()),
+        _ => None,
+    }
+}

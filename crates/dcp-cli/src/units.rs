@@ -1,0 +1,78 @@
+//! Numbers and names for people.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// A number of bytes, as `25.1 MiB`.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut scaled = count as f64;
+    let mut unit = 0;
+    // From here on it would be rounded to 1024.
+    while scaled >= 1023.95 && unit + 1 < UNITS.len() {
+        scaled /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{scaled:.1} {}", UNITS[unit]) }
+}
+
+/// A time, as `85 ms` or `1.24 s`.
+pub(crate) fn time(elapsed: Duration) -> String {
+    match elapsed.as_secs_f64() {
+        seconds if seconds < 0.9995 => format!("{:.0} ms", seconds * 1000.0),
+        seconds => format!("{seconds:.2} s"),
+    }
+}
+
+/// Bytes in a time, as `1.2 GiB/s`.
+pub(crate) fn rate(count: u64, elapsed: Duration) -> String {
+    format!("{}/s", bytes((count as f64 / elapsed.as_secs_f64().max(1e-9)) as u64))
+}
+
+/// A number of things, as `1 tensor` or `12,345 tensors`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{grouped} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Text out of a file, without what a terminal would take for commands.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(char::is_control) {
+        return text.into();
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escaped).collect::<String>().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let cases = [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1 << 20, "1.0 MiB"), ((1 << 20) - 1, "1.0 MiB")];
+        for (number, text) in cases {
+            assert_eq!(bytes(number), text);
+        }
+        assert_eq!(bytes(u64::MAX), "16.0 EiB");
+        assert_eq!(time(Duration::from_millis(85)), "85 ms");
+        assert_eq!(time(Duration::from_millis(999)), "999 ms");
+        assert_eq!(time(Duration::from_micros(999_900)), "1.00 s");
+        assert_eq!(rate(3 << 20, Duration::from_millis(1500)), "2.0 MiB/s");
+        assert_eq!((count(1, "rank"), count(1_234_567, "chunk")), ("1 rank".into(), "1,234,567 chunks".into()));
+        assert_eq!((count(0, "value"), count(999, "value")), ("0 values".into(), "999 values".into()));
+    }
+
+    #[test]
+    fn terminals_are_safe_from_names() {
+        assert_eq!(printable("modèle.weight"), "modèle.weight");
+        assert_eq!(printable("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
+    }
+}

@@ -1,0 +1,29 @@
+//! Reads small objects that others may replace meanwhile.
+
+use bytes::Bytes;
+
+use crate::{ReadRange, StorageError, Store, StorePath, Version};
+
+/// How often it is tried to read an object between two replacements.
+const ATTEMPTS: usize = 16;
+
+/// All bytes of one state of an object, and its version. Nothing is allocated but for bytes that are there.
+pub(crate) async fn read_whole(store: &dyn Store, path: &StorePath) -> Result<(Bytes, Version), StorageError> {
+    for _ in 0..ATTEMPTS {
+        let before = store.head(path).await?;
+        let mut content = vec![0; before.size as usize];
+        let read = store.read(path, &mut [ReadRange { offset: 0, buffer: &mut content }]).await;
+        let after = store.head(path).await?;
+        match (before.version, after.version) {
+            // Nobody replaced it meanwhile.
+            (Some(before), Some(after)) if before == after => return read.map(|()| (content.into(), after)),
+            // Without versions the size is all there is to go by.
+            (None, _) | (_, None) if before.size == after.size => {
+                let version = Version(format!("{:?}", dcp_types::Digest::of(&content)));
+                return read.map(|()| (content.into(), version));
+            }
+            _ => {}
+        }
+    }
+    Err(StorageError::Overwritten { location: store.location(), path: path.clone() })
+}

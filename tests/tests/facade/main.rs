@@ -1,0 +1,3 @@
+//! Tests of the whole system through its facade.
+
+mod round_trip;
