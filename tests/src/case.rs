@@ -131,8 +131,23 @@ impl Case {
     /// # Errors
     /// The first error of a rank.
     pub fn save(&self, place: &Place) -> Result<SaveReport, Error> {
+        self.save_with(place, |saver| saver)
+    }
+
+    /// The same with other choices.
+    ///
+    /// # Panics
+    /// If ranks get different reports.
+    ///
+    /// # Errors
+    /// The first error of a rank.
+    pub fn save_with<'a>(
+        &self,
+        place: &Place,
+        choose: impl for<'s> Fn(Saver<'s>) -> Saver<'s> + Sync + 'a,
+    ) -> Result<SaveReport, Error> {
         let reports = self.save.run(|collective, rank| {
-            let saver = self.saver(collective);
+            let saver = choose(self.saver(collective));
             let buffers = self.filled(collective.rank(), rank, |tensor| &tensor.saved);
             saver.save_dict(&self.state(collective.rank(), rank, &buffers), Arc::clone(place))
         });
@@ -171,7 +186,7 @@ impl Case {
     pub fn load_each(
         &self,
         place: impl Fn(usize) -> Place + Sync,
-        choose: impl Fn(Loader<'_>) -> Loader<'_> + Sync,
+        choose: impl for<'l> Fn(Loader<'l>) -> Loader<'l> + Sync,
     ) -> Result<LoadReport, Error> {
         let reports = self.load.run(|collective, rank| {
             let position = collective.rank();

@@ -30,6 +30,11 @@ pub struct Part {
 /// Every way in which the members of a group can hold a tensor: replicated, over a mesh of some of them, over a mesh for
 /// each row of them, in regions of their own.
 pub fn holdings(dtype: DType, shape: &Shape, group: &Group) -> BoxedStrategy<Holding> {
+    prop_oneof![2 => mesh_holdings(dtype, shape, group), 1 => region_holdings(dtype, shape, group)].boxed()
+}
+
+/// The regular ones: replicated, or over meshes.
+pub fn mesh_holdings(dtype: DType, shape: &Shape, group: &Group) -> BoxedStrategy<Holding> {
     let size = group.members.len();
     let kept = vec((any::<Layout>(), any::<bool>()), size);
     let keep = |parts: Vec<(TensorSpec, Vec<u64>, bool)>, kept: &[(Layout, bool)]| -> Holding {
@@ -57,22 +62,25 @@ pub fn holdings(dtype: DType, shape: &Shape, group: &Group) -> BoxedStrategy<Hol
         (shard_grids(&of, width as u32), kept)
             .prop_map(move |(grid, kept)| keep(over_mesh(dtype, &grid, &members, width), &kept))
     });
-    let members = group.clone();
-    let regions = (tilings(shape, size as u32), vec((any::<bool>(), any::<Layout>(), any::<bool>()), size)).prop_map(
-        move |(tiling, kept)| {
-            let of = |(position, &(flat, layout, omit)): (usize, &(bool, Layout, bool))| {
-                let (spec, extents) =
-                    if flat { flat_parts(dtype, &tiling, position) } else { boxes(dtype, &tiling, position) };
-                // A flat part is contiguous by definition.
-                let layout = if flat && !matches!(layout, Layout::Lazy) { Layout::Packed } else { layout };
-                let omit = omit && tiling.held_by(position as u32).is_empty();
-                Part { spec, extents, layout, omit }
-            };
-            let parts = kept.iter().enumerate().take(members.members.len()).map(of);
-            parts.collect::<Holding>()
-        },
-    );
-    prop_oneof![2 => whole, 5 => grids, 2 => rows, 4 => regions].boxed()
+    prop_oneof![2 => whole, 5 => grids, 2 => rows].boxed()
+}
+
+/// Regions that each member has of its own, in a flat buffer or as boxes in a larger one.
+fn region_holdings(dtype: DType, shape: &Shape, group: &Group) -> BoxedStrategy<Holding> {
+    let size = group.members.len();
+    let kept = vec((any::<bool>(), any::<Layout>(), any::<bool>()), size);
+    let holdings = (tilings(shape, size as u32), kept).prop_map(move |(tiling, kept)| {
+        let of = |(position, &(flat, layout, omit)): (usize, &(bool, Layout, bool))| {
+            let (spec, extents) =
+                if flat { flat_parts(dtype, &tiling, position) } else { boxes(dtype, &tiling, position) };
+            // A flat part is contiguous by definition.
+            let layout = if flat && layout != Layout::Lazy { Layout::Packed } else { layout };
+            let omit = omit && tiling.held_by(position as u32).is_empty();
+            Part { spec, extents, layout, omit }
+        };
+        kept.iter().enumerate().map(of).collect()
+    });
+    holdings.boxed()
 }
 
 /// The grid is over positions below `width`. Each row of `width` members has a mesh of its own; who is left over has

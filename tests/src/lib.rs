@@ -12,7 +12,7 @@ mod whole;
 pub use buffer::{Buffer, Layout, OwnedSource};
 pub use case::{Case, Leaf, Options, Place, TensorCase, cases, group_pairs};
 pub use group::{Group, groups};
-pub use holding::{Holding, Part, holdings};
+pub use holding::{Holding, Part, holdings, mesh_holdings};
 pub use stores::{CountingStore, Reads, block_on, contents};
 pub use trees::{assert_same_tree, fold, map_tree, tensors_of, without_gaps};
 pub use whole::Whole;

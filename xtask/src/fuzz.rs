@@ -44,7 +44,7 @@ pub(crate) fn run(shell: &Shell, target: &str, time: Duration) -> Result<(), Fai
     let mut fuzzer = shell.program(shell.root().join(TARGET_DIR).join(host(shell)?).join("release").join(target));
     fuzzer.arg(format!("-max_total_time={}", time.as_secs().max(1)));
     // A single input that takes longer is a hang.
-    fuzzer.args(["-timeout=10", "-rss_limit_mb=2048", "-max_len=16384", "-use_value_profile=1", "-verbosity=0"]);
+    fuzzer.args(["-timeout=30", "-rss_limit_mb=2048", "-max_len=16384", "-use_value_profile=1", "-verbosity=0"]);
     fuzzer.args(["-print_final_stats=1"]).arg(format!("-artifact_prefix={}/", crashes.display()));
     // New inputs go to the first directory; seeds are read only.
     fuzzer.args([found, shell.root().join("fuzz/seeds").join(target)]);

@@ -40,9 +40,15 @@
 //! # What to know
 //!
 //! * Names with a component that starts with `.dcp-tmp-` are the store's own: using one is
-//!   [`InvalidPath`](dcp_storage::StorageError::InvalidPath). A process that is killed leaves its temporary files; they are never listed.
+//!   [`InvalidPath`](dcp_storage::StorageError::InvalidPath). A process that is killed leaves its temporary files. They are
+//!   never listed, but the name of each tells which object it was to become, so that
+//!   [`unfinished`](dcp_storage::Store::unfinished) finds them and
+//!   [`discard_unfinished`](dcp_storage::Store::discard_unfinished) removes them. Left out are objects whose last
+//!   component is so long (more than 229 bytes, mostly) that there is no room for it in another name, and what a killed
+//!   [`publish`](dcp_storage::Store::publish) has left, which is small.
 //! * A version is a hash of the content, so [`head`](dcp_storage::Store::head) reads the object. Of objects larger
-//!   than [`LocalStore::MAX_HEAD_VERSION`] it gives the size alone; to learn sizes cheaply, list.
+//!   than [`LocalStore::MAX_HEAD_VERSION`] it gives the size alone. The cheap way to learn a size is
+//!   [`size`](dcp_storage::Store::size), or, for many at once, [`list`](dcp_storage::Store::list).
 //! * `a` and `a/b` cannot both be objects. Deleting leaves empty directories behind.
 
 mod beneath;

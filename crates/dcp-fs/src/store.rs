@@ -1,5 +1,6 @@
 //! The store itself: what each operation does, in terms of the other modules.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::root::Root;
 use crate::site::Site;
 use crate::temp::Temp;
 use crate::upload::LocalUpload;
-use crate::{list, publish, read, version};
+use crate::{list, publish, read, temp, version};
 
 /// Objects as files below one directory, the root.
 ///
@@ -68,6 +69,12 @@ impl LocalStore {
     fn site(&self, path: &StorePath) -> Result<Site, StorageError> {
         Site::of(self.location(), path)
     }
+
+    fn list_failed(&self, prefix: Option<&StorePath>, source: io::Error) -> StorageError {
+        let location = self.location();
+        let path = prefix.map_or_else(|| location.clone(), ToString::to_string);
+        StorageError::Io { operation: "list", location, path, source }
+    }
 }
 
 #[async_trait]
@@ -111,14 +118,14 @@ impl Store for LocalStore {
         if let Some(found) = beneath::look(&dir, leaf).map_err(site.io("create"))? {
             return Err(site.taken(&found));
         }
-        let temp = Temp::create(&self.root, dir, expected_size).map_err(site.io("create"))?;
+        let temp = Temp::for_upload(&self.root, dir, leaf, expected_size).map_err(site.io("create"))?;
         Ok(Box::new(LocalUpload::new(site, temp)))
     }
 
     async fn publish(&self, path: &StorePath, content: &[u8], when: Precondition) -> Result<Version, StorageError> {
         let site = self.site(path)?;
         let (dir, leaf) = self.root.make_parent(path).map_err(site.on_write("publish"))?;
-        let mut temp = Temp::create(&self.root, dir, None).map_err(site.io("publish"))?;
+        let mut temp = Temp::for_publish(&self.root, dir).map_err(site.io("publish"))?;
         temp.write(content).map_err(site.io("publish"))?;
         publish::place(&site, temp, leaf, &when)?;
         Ok(version::of_bytes(content))
@@ -128,12 +135,7 @@ impl Store for LocalStore {
         if let Some(prefix) = prefix {
             self.site(prefix)?;
         }
-        list::objects(&self.root, prefix).map_err(|source| StorageError::Io {
-            operation: "list",
-            location: self.location(),
-            path: prefix.map_or_else(|| self.location(), ToString::to_string),
-            source,
-        })
+        list::objects(&self.root, prefix).map_err(|source| self.list_failed(prefix, source))
     }
 
     async fn delete(&self, path: &StorePath) -> Result<(), StorageError> {
@@ -144,4 +146,25 @@ impl Store for LocalStore {
             Err(other) => Err(site.on("delete")(other)),
         }
     }
+
+    async fn unfinished(&self) -> Result<Vec<StorePath>, StorageError> {
+        list::unfinished(&self.root).map_err(|source| self.list_failed(None, source))
+    }
+
+    async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
+        let site = self.site(path)?;
+        let parent = self.root.open().and_then(|root| beneath::open_parent(&root, path));
+        let (dir, leaf) = match parent {
+            Ok(parent) => parent,
+            Err(Blocked::Missing | Blocked::BelowFile) => return Ok(()),
+            Err(other) => return Err(site.on(DISCARD)(other)),
+        };
+        for name in list::uploads_of(&dir, leaf).map_err(site.io(DISCARD))? {
+            // It may have been finished or aborted meanwhile.
+            temp::unless_gone(self.root.disk.remove(&dir, &name)).map_err(site.io(DISCARD))?;
+        }
+        Ok(())
+    }
 }
+
+const DISCARD: &str = "discard uploads of";

@@ -12,6 +12,13 @@ pub(crate) fn is_reserved(component: &str) -> bool {
     component.starts_with(PREFIX)
 }
 
+/// The name of the object that a file of ours is an upload of, if its name tells.
+pub(crate) fn upload_of(name: &str) -> Option<&str> {
+    let (unique, leaf) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    let ours = unique.len() == UNIQUE && unique.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    (ours && !is_reserved(leaf)).then_some(leaf)
+}
+
 /// A hidden file in the directory of the object that it is to become. Dropped before that, it is removed.
 #[derive(Debug)]
 pub(crate) struct Temp {
@@ -27,17 +34,26 @@ pub(crate) struct Temp {
 }
 
 impl Temp {
-    pub(crate) fn create(root: &Root, dir: File, expected_size: Option<u64>) -> io::Result<Self> {
-        let (name, file) = loop {
-            let name = format!("{PREFIX}{:016x}", random());
-            match root.disk.make_file(&dir, &name) {
-                Ok(file) => break (name, file),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
+    /// A file for the upload of an object with this name. The name tells so, for [`upload_of`], unless that would make it
+    /// longer than the file system takes.
+    pub(crate) fn for_upload(root: &Root, dir: File, leaf: &str, expected_size: Option<u64>) -> io::Result<Self> {
+        let made = make(root, &dir, |unique| format!("{PREFIX}{unique}-{leaf}"));
+        let made = match made {
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => make(root, &dir, unnamed),
+            made => made,
         };
+        Ok(Self::new(root, dir, made?, expected_size))
+    }
+
+    /// A file for something that is published.
+    pub(crate) fn for_publish(root: &Root, dir: File) -> io::Result<Self> {
+        let made = make(root, &dir, unnamed)?;
+        Ok(Self::new(root, dir, made, None))
+    }
+
+    fn new(root: &Root, dir: File, (name, file): (String, File), expected_size: Option<u64>) -> Self {
         let reserved = expected_size.filter(|&size| size >= WORTH_RESERVING && reserve(&file, size)).unwrap_or(0);
-        Ok(Self { root: root.clone(), dir, name, file, written: 0, reserved, torn: false, placed: false })
+        Self { root: root.clone(), dir, name, file, written: 0, reserved, torn: false, placed: false }
     }
 
     /// Appends, straight from the caller's memory.
@@ -93,10 +109,10 @@ impl Temp {
         self.root.sync_dir(&self.dir)
     }
 
-    /// Removes the file.
+    /// Removes the file, unless somebody else has.
     pub(crate) fn remove(mut self) -> io::Result<()> {
         self.placed = true;
-        self.root.disk.remove(&self.dir, &self.name)
+        unless_gone(self.root.disk.remove(&self.dir, &self.name))
     }
 }
 
@@ -109,7 +125,33 @@ impl Drop for Temp {
     }
 }
 
+/// It does not matter who removed something, once it is gone.
+pub(crate) fn unless_gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+fn make(root: &Root, dir: &File, name: impl Fn(&str) -> String) -> io::Result<(String, File)> {
+    loop {
+        let name = name(&format!("{:0UNIQUE$x}", random()));
+        match root.disk.make_file(dir, &name) {
+            Ok(file) => return Ok((name, file)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn unnamed(unique: &str) -> String {
+    format!("{PREFIX}{unique}")
+}
+
 const PREFIX: &str = ".dcp-tmp-";
+
+/// How many hexadecimal digits make a name unlike any other.
+const UNIQUE: usize = 16;
 
 /// In bytes. Below this the file system's own delayed allocation does as well.
 const WORTH_RESERVING: u64 = 1 << 20;

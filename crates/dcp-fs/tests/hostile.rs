@@ -190,6 +190,47 @@ fn listing_shows_objects_only() {
 }
 
 #[test]
+fn discard_removes_nothing_but_files_of_uploads() {
+    let place = Place::new();
+    let root = place.root();
+    let temporary = |unique: &str, leaf: &str| format!(".dcp-tmp-{unique}{leaf}");
+    fs::create_dir(root.join(temporary("0123456789abcdef", "-directory"))).expect("made");
+    symlink(place.secret(), root.join(temporary("0123456789abcdef", "-link"))).expect("linked");
+    mkfifoat(CWD, root.join(temporary("0123456789abcdef", "-pipe")), Mode::from_raw_mode(0o666)).expect("made");
+    for (unique, leaf) in [
+        ("0123456789abcdef", ""),
+        ("0123456789abcdef", "-"),
+        ("0123456789abcdef", "-."),
+        ("0123456789abcdef", "-.."),
+        ("0123456789abcdef", "-back\\slash"),
+        ("0123456789abcdef", "-.dcp-tmp-0123456789abcdef-object"),
+        ("0123456789abcde", "-object"),
+        ("0123456789ABCDEF", "-object"),
+        ("+123456789abcdef", "-object"),
+    ] {
+        fs::write(root.join(temporary(unique, leaf)), b"").expect("written");
+    }
+    symlink(place.outside(), root.join("trap")).expect("linked");
+    fs::write(place.outside().join(temporary("0123456789abcdef", "-object")), b"").expect("written");
+    let before = tree(place.directory.path());
+
+    let store = place.store();
+    assert_eq!(block_on(store.unfinished()).expect("listed"), []);
+    for name in ["directory", "link", "pipe", "object", "back", "other/object"] {
+        block_on(store.discard_unfinished(&path(name))).expect("nothing to discard");
+    }
+    let trapped = block_on(store.discard_unfinished(&path("trap/object")));
+    assert!(matches!(trapped, Err(StorageError::NotAFile { found: "behind a symbolic link", .. })), "{trapped:?}");
+    assert_eq!(tree(place.directory.path()), before);
+
+    fs::write(root.join(temporary("0123456789abcdef", "-object")), b"").expect("written");
+    fs::write(root.join(temporary("fedcba9876543210", "-object-2")), b"").expect("written");
+    assert_eq!(block_on(store.unfinished()).expect("listed"), [path("object"), path("object-2")]);
+    block_on(store.discard_unfinished(&path("object"))).expect("discarded");
+    assert_eq!(block_on(store.unfinished()).expect("listed"), [path("object-2")]);
+}
+
+#[test]
 fn bottomless_directories_end_where_names_do() {
     let place = Place::new();
     let mut deep = place.root();
@@ -218,6 +259,7 @@ fn names_of_temporary_files_are_refused() {
             block_on(store.publish(&path, b"", Precondition::Matches(version))).map(drop),
             block_on(store.list(Some(&path))).map(drop),
             block_on(store.delete(&path)),
+            block_on(store.discard_unfinished(&path)),
         ] {
             assert!(matches!(&result, Err(StorageError::InvalidPath { path, .. }) if path == name), "{result:?}");
         }
@@ -233,7 +275,9 @@ fn missing_root_is_empty_until_the_first_write() {
     assert!(matches!(read(&store, "object"), Err(StorageError::NotFound { .. })));
     assert!(matches!(block_on(store.head(&path("object"))), Err(StorageError::NotFound { .. })));
     assert_eq!(block_on(store.list(None)).expect("listed"), []);
+    assert_eq!(block_on(store.unfinished()).expect("listed"), []);
     block_on(store.delete(&path("object"))).expect("nothing to delete");
+    block_on(store.discard_unfinished(&path("object"))).expect("nothing to discard");
     assert!(!place.path().join("not").exists(), "only a write makes the root");
     block_on(store.publish(&path("object"), b"content", Precondition::Absent)).expect("published");
     assert_eq!(fs::read(root.join("object")).expect("it is there"), b"content");
@@ -252,6 +296,8 @@ fn root_that_is_a_file_is_an_error() {
         block_on(store.publish(&path("object"), b"", Precondition::Absent)).map(drop),
         block_on(store.list(None)).map(drop),
         block_on(store.delete(&path("object"))),
+        block_on(store.unfinished()).map(drop),
+        block_on(store.discard_unfinished(&path("object"))),
     ] {
         assert!(
             matches!(&result, Err(StorageError::Io { source, .. }) if source.kind() == io::ErrorKind::NotADirectory),
@@ -404,6 +450,7 @@ impl Place {
         for (operation, result) in [
             ("read", read(&store, name).map(drop)),
             ("head", block_on(store.head(&path)).map(drop)),
+            ("size", block_on(store.size(&path)).map(drop)),
             ("create", block_on(store.create(&path, Some(4))).map(drop)),
             ("publish if absent", block_on(store.publish(&path, b"ours", Precondition::Absent)).map(drop)),
             ("publish", block_on(store.publish(&path, b"ours", Precondition::None)).map(drop)),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dcp_storage::{Generation, StorageError, StorePath};
-use dcp_types::{Chunks, EntryKind, GlobalPlan, Rank};
+use dcp_types::{Chunks, GlobalPlan, Rank, ShardGrid, TensorEntry};
 use serde::{Deserialize, Serialize};
 
 use crate::layout::LayoutRule;
@@ -104,19 +104,41 @@ impl Index {
         if !self.ranks.is_sorted_by(|a, b| a.0 < b.0) {
             return Err(corrupt(HEADER, "its ranks are not in ascending order".into()));
         }
+        if let Some((rank, _)) = self.ranks.iter().find(|(_, files)| files.is_empty()) {
+            return Err(corrupt(HEADER, format!("it lists rank {rank}, which has no files")));
+        }
+        let mut irregular = 0u64;
         for (fqn, entry) in self.plan.metadata().entries() {
-            if let EntryKind::Tensor(tensor) = &entry.kind
-                && let Chunks::Grid(grid) = &tensor.chunks
-            {
-                // A rank that holds a chunk has a file.
-                let limit = (self.ranks.len() as u64).saturating_mul(grid.most_parts_per_rank());
-                if grid.has_more_chunks_than(limit) {
-                    return Err(corrupt(HEADER, format!("{fqn} has more chunks than there are files")));
-                }
+            let Some(grid) = entry.as_tensor().and_then(grid_of) else { continue };
+            // A rank that holds a chunk has a file.
+            let mut limit = self.ranks.len() as u64;
+            if is_irregular(grid) {
+                limit = limit.saturating_mul(grid.most_parts_per_rank()).min(MAX_IRREGULAR_CHUNKS);
+                irregular = irregular.saturating_add(limit);
+            }
+            if irregular > MAX_IRREGULAR_TOTAL || grid.has_more_chunks_than(limit) {
+                return Err(corrupt(HEADER, format!("{fqn} has more chunks than there are files")));
             }
         }
         Ok(())
     }
+}
+
+/// Whether this version can hold a tensor.
+pub(crate) fn can_hold(tensor: &TensorEntry) -> bool {
+    grid_of(tensor).is_none_or(|grid| !is_irregular(grid) || !grid.has_more_chunks_than(MAX_IRREGULAR_CHUNKS))
+}
+
+fn grid_of(tensor: &TensorEntry) -> Option<&ShardGrid> {
+    match &tensor.chunks {
+        Chunks::Grid(grid) => Some(grid),
+        _ => None,
+    }
+}
+
+/// Whether a rank may hold more than one chunk: a strided shard that no later shard completes.
+fn is_irregular(grid: &ShardGrid) -> bool {
+    grid.most_parts_per_rank() > 1
 }
 
 /// The generation that an index is of, from its header.
@@ -131,6 +153,10 @@ pub(crate) fn path() -> Result<StorePath, StorageError> {
 
 /// The largest checksum block.
 const MAX_BLOCK: u64 = 1 << 24;
+/// The most chunks of a tensor of which ranks hold several each. A file for each of them would say that they are there.
+const MAX_IRREGULAR_CHUNKS: u64 = 1 << 16;
+/// The most of all such tensors together: what can be counted in a few seconds.
+const MAX_IRREGULAR_TOTAL: u64 = 1 << 26;
 /// How deeply a sound index nests, generously.
 const MAX_DEPTH: usize = 32;
 

@@ -1,8 +1,11 @@
 //! Layout rule 1: which item lies where in the files of a rank.
 //!
-//! Of a rank's items, chunks come first, in the order of the entries. Each goes to the file that has the fewest bytes of chunks so far (of
-//! several, the one with the lowest number) and starts at the next multiple of the alignment. Values follow the chunks of file 0, in the order of the
+//! Of a rank's items, chunks come first, in the order of the entries. Each goes to the file whose chunks so far end first (of several,
+//! the one with the lowest number) and starts at the next multiple of the alignment. Values follow the chunks of file 0, in the order of the
 //! entries, without gaps; their lengths are in the index. Then each file has its footer. A file without items is not written.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use dcp_types::{GlobalPlan, Rank, WriteItem, WriteWhat};
 
@@ -45,14 +48,17 @@ impl LayoutRule {
         let count = (self.files_per_rank as usize).min(items.len());
         let mut files: Vec<PlannedFile> =
             (0..).take(count).map(|number| PlannedFile { number, ..PlannedFile::default() }).collect();
+        let mut ends: BinaryHeap<_> = files.iter().map(|file| Reverse((0, file.number))).collect();
         for item in items {
             match item.what {
                 WriteWhat::Value => files.first_mut()?.values.push(item),
                 WriteWhat::Chunk(_, length) => {
-                    let file = files.iter_mut().min_by_key(|file| (file.chunks_end, file.number))?;
+                    let Reverse((_, number)) = ends.pop()?;
+                    let file = files.get_mut(number as usize)?;
                     let offset = file.chunks_end.checked_next_multiple_of(self.align)?;
                     file.chunks_end = offset.checked_add(length)?;
                     file.chunks.push(Placed { item, offset, length });
+                    ends.push(Reverse((file.chunks_end, number)));
                 }
             }
         }

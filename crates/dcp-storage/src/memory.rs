@@ -1,7 +1,9 @@
 //! A store that keeps its objects in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io;
+use std::mem;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
@@ -11,7 +13,8 @@ use crate::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath,
 /// A [`Store`] in memory: for tests, and for checkpoints that need not outlive the process.
 ///
 /// It is a handle: clones share the objects, which are freed with the last handle. Nothing is
-/// durable, of course; apart from that it honours the whole contract.
+/// durable, of course; apart from that it honours the whole contract. What an upload has written belongs to the upload
+/// and is freed with it, also when it is discarded.
 ///
 /// ```
 /// use dcp_storage::{MemoryStore, Precondition, ReadRange, StorageError, Store, StorePath};
@@ -70,13 +73,15 @@ impl Store for MemoryStore {
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {
-        if self.objects().by_path.contains_key(path) {
-            return Err(already_exists(path));
-        }
         let mut bytes = Vec::new();
         // Only a hint, so one that cannot be met is no reason to fail.
         let _ = bytes.try_reserve_exact(expected_size.and_then(|size| size.try_into().ok()).unwrap_or(0));
-        Ok(Box::new(MemoryUpload { store: self.clone(), path: path.clone(), bytes }))
+        let mut objects = self.objects_mut();
+        if objects.by_path.contains_key(path) {
+            return Err(already_exists(path));
+        }
+        let ticket = objects.begin(path);
+        Ok(Box::new(MemoryUpload { store: self.clone(), ticket, bytes }))
     }
 
     async fn publish(&self, path: &StorePath, content: &[u8], when: Precondition) -> Result<Version, StorageError> {
@@ -104,11 +109,22 @@ impl Store for MemoryStore {
         self.objects_mut().by_path.remove(path);
         Ok(())
     }
+
+    async fn unfinished(&self) -> Result<Vec<StorePath>, StorageError> {
+        let mut names: Vec<_> = self.objects().uploads.iter().map(|(path, _)| path.clone()).collect();
+        names.dedup();
+        Ok(names)
+    }
+
+    async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
+        self.objects_mut().uploads.retain(|(of, _)| of != path);
+        Ok(())
+    }
 }
 
 struct MemoryUpload {
     store: MemoryStore,
-    path: StorePath,
+    ticket: Ticket,
     bytes: Vec<u8>,
 }
 
@@ -119,13 +135,17 @@ impl Upload for MemoryUpload {
         Ok(())
     }
 
-    async fn finish(self: Box<Self>) -> Result<ObjectMeta, StorageError> {
-        let Self { store, path, bytes } = *self;
-        let mut objects = store.objects_mut();
-        if objects.by_path.contains_key(&path) {
-            return Err(already_exists(&path));
+    async fn finish(mut self: Box<Self>) -> Result<ObjectMeta, StorageError> {
+        let bytes = mem::take(&mut self.bytes);
+        let path = &self.ticket.0;
+        let mut objects = self.store.objects_mut();
+        if objects.by_path.contains_key(path) {
+            return Err(already_exists(path));
         }
-        Ok(objects.insert(&path, bytes).meta(&path))
+        if !objects.uploads.remove(&self.ticket) {
+            return Err(discarded(path));
+        }
+        Ok(objects.insert(path, bytes).meta(path))
     }
 
     async fn abort(self: Box<Self>) -> Result<(), StorageError> {
@@ -133,14 +153,34 @@ impl Upload for MemoryUpload {
     }
 }
 
+impl Drop for MemoryUpload {
+    fn drop(&mut self) {
+        self.store.objects_mut().uploads.remove(&self.ticket);
+    }
+}
+
+/// An upload: of which object, and its own number.
+type Ticket = (StorePath, u64);
+
 #[derive(Default)]
 struct Objects {
     by_path: BTreeMap<StorePath, Object>,
+    /// Those that are neither finished, nor aborted, nor discarded.
+    uploads: BTreeSet<Ticket>,
+    /// How many uploads there have been.
+    begun: u64,
     /// How many states there have been: each gets its own number, so that versions never repeat.
     states: u64,
 }
 
 impl Objects {
+    fn begin(&mut self, path: &StorePath) -> Ticket {
+        self.begun += 1;
+        let ticket = (path.clone(), self.begun);
+        self.uploads.insert(ticket.clone());
+        ticket
+    }
+
     fn insert(&mut self, path: &StorePath, bytes: Vec<u8>) -> Object {
         self.states += 1;
         let object = Object { bytes: Arc::new(bytes), state: self.states };
@@ -195,6 +235,15 @@ fn not_found(path: &StorePath) -> StorageError {
 
 fn already_exists(path: &StorePath) -> StorageError {
     StorageError::AlreadyExists { location: LOCATION.to_owned(), path: path.clone() }
+}
+
+fn discarded(path: &StorePath) -> StorageError {
+    StorageError::Io {
+        operation: "finish",
+        location: LOCATION.to_owned(),
+        path: path.to_string(),
+        source: io::Error::new(io::ErrorKind::NotFound, "the upload was discarded"),
+    }
 }
 
 fn refused(path: &StorePath, expected: String, found: String) -> StorageError {

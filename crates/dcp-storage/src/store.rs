@@ -31,7 +31,7 @@ use crate::{StorageError, StorePath};
 ///   range past the end (or past `u64::MAX`) is [`StorageError::OutOfRange`], whatever was read before it, and so is
 ///   an empty one beyond the end; an empty range inside the object or at its end is fine, and so is no range at all.
 ///   Ranges may come in any order, may touch and may overlap. A single range is never a mixture of two states.
-/// * **Missing.** `read` and `head` of a missing object are [`StorageError::NotFound`]; `delete` of one
+/// * **Missing.** `read`, `head` and `size` of a missing object are [`StorageError::NotFound`]; `delete` of one
 ///   succeeds; `list` of a prefix without objects is empty, even when the root itself does not exist yet.
 /// * **Listing.** `list` goes by component, not by text: `a` leads to `a`, `a/b` and `a/b/c`, never to `ab`.
 /// * **Names.** Every valid [`StorePath`] works and comes back from `list` unchanged; different names are different
@@ -40,6 +40,11 @@ use crate::{StorageError, StorePath};
 ///   [`StorageError::NotAFile`].
 /// * **Cancelled uploads.** After [`abort`](Upload::abort), or when an upload is dropped, no object
 ///   exists and the name can be created again.
+/// * **Unfinished uploads.** An upload that has left something in the store is named by [`unfinished`](Self::unfinished),
+///   whoever began it and whether it is under way or its process has died, until it is finished or aborted, and soon no
+///   longer once it has been dropped. [`discard_unfinished`](Self::discard_unfinished) of its name ends it: nothing of it stays,
+///   its `finish` fails, its `abort` succeeds, and the name can be created again. Finished objects and uploads of
+///   other names are untouched. (A store on which nothing outlives the process may name none: that is the default.)
 #[async_trait]
 pub trait Store: fmt::Debug + Send + Sync {
     /// Where this is, for people: in messages and reports.
@@ -56,7 +61,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StorageError::NotFound`], and whatever the medium reports.
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError>;
 
-    /// The size of an object in bytes. For a store to which a version costs more than a size.
+    /// The size of an object in bytes, as [`head`](Self::head) gives it. For a store to which a version costs more
+    /// than a size.
     ///
     /// # Errors
     /// As [`head`](Self::head).
@@ -86,8 +92,6 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Every object that `prefix` names or whose first components it is (all objects without one), sorted by path.
     ///
-    /// With an object's own name it is the way to learn a size where [`head`](Self::head) is not cheap.
-    ///
     /// # Errors
     /// Whatever the medium reports.
     async fn list(&self, prefix: Option<&StorePath>) -> Result<Vec<ObjectMeta>, StorageError>;
@@ -97,6 +101,31 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// # Errors
     /// Whatever the medium reports.
     async fn delete(&self, path: &StorePath) -> Result<(), StorageError>;
+
+    /// The objects of which an upload was begun and neither finished nor aborted, by this process or another: it may
+    /// be under way, or its process may have died. Sorted, each once.
+    ///
+    /// An object may exist and be named here as well. What has left nothing in the store yet need not be named, and a
+    /// store may leave out names of a kind that it documents.
+    ///
+    /// # Errors
+    /// Whatever the medium reports.
+    async fn unfinished(&self) -> Result<Vec<StorePath>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    /// Removes what the unfinished uploads of an object have left; if there are none that is fine. The object itself, if
+    /// it exists, stays.
+    ///
+    /// Whoever calls this knows that none of them is wanted any more: one that is still under way fails, at the
+    /// latest when it is finished. (One that finishes at this very moment may come first. Then the object exists, whole.)
+    ///
+    /// # Errors
+    /// Whatever the medium reports.
+    async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
+        let _ = path;
+        Ok(())
+    }
 }
 
 /// A shared store is a store, so that wrappers need not care how theirs is held.
@@ -137,6 +166,14 @@ impl<S: Store + ?Sized> Store for Arc<S> {
     async fn delete(&self, path: &StorePath) -> Result<(), StorageError> {
         (**self).delete(path).await
     }
+
+    async fn unfinished(&self) -> Result<Vec<StorePath>, StorageError> {
+        (**self).unfinished().await
+    }
+
+    async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
+        (**self).discard_unfinished(path).await
+    }
 }
 
 /// An object that is being written. Invisible until [`finish`](Self::finish).
@@ -156,7 +193,8 @@ pub trait Upload: Send {
     /// After any error but the first it is unknown whether the object exists; if it does, it is whole.
     async fn finish(self: Box<Self>) -> Result<ObjectMeta, StorageError>;
 
-    /// Gives up: nothing of the object stays behind.
+    /// Gives up: nothing of the object stays behind. Fine as well if the upload has been
+    /// [discarded](Store::discard_unfinished).
     ///
     /// # Errors
     /// Whatever the medium reports.

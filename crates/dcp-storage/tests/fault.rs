@@ -21,8 +21,11 @@ fn every_call_is_one_operation() {
             "abort other",
             "publish index",
             "head index",
+            "size index",
             "read data",
             "list",
+            "unfinished",
+            "discard_unfinished other",
             "delete index",
         ]
     );
@@ -178,8 +181,11 @@ async fn everything(store: &dyn Store) -> Result<(), StorageError> {
     store.create(&path("other"), None).await?.abort().await?;
     store.publish(&path("index"), b"index", Precondition::Absent).await?;
     store.head(&path("index")).await?;
+    store.size(&path("index")).await?;
     store.read(&path("data"), &mut [ReadRange { offset: 2, buffer: &mut [0; 4] }]).await?;
     store.list(None).await?;
+    store.unfinished().await?;
+    store.discard_unfinished(&path("other")).await?;
     store.delete(&path("index")).await
 }
 

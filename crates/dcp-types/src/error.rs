@@ -103,6 +103,9 @@ pub enum TypesError {
     /// Something nested more deeply than can be handled safely.
     #[error("nested more than {0} levels deep")]
     TooDeep(usize),
+    /// The ranks that are to write an entry do not match the chunks that it has.
+    #[error("{0}: the owners do not match the chunks")]
+    Owners(Fqn),
     /// Bytes that do not decode.
     #[error("cannot decode {what}: {reason}")]
     Decode {

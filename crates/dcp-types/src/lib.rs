@@ -26,7 +26,7 @@ pub mod strategies;
 mod value;
 mod view;
 
-pub use chunks::{Chunk, ChunkList, Chunks, HeldRegion, ShardGrid, UncheckedChunks};
+pub use chunks::{Chunk, ChunkList, Chunks, HeldRegion, ShardGrid};
 pub use dtype::DType;
 pub use element::{Element, ElementMut};
 pub use error::TypesError;

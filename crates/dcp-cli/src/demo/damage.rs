@@ -22,7 +22,7 @@ pub(super) struct Found {
     pub(super) fqn: Fqn,
     /// The file that it is in.
     pub(super) file: String,
-    /// Which byte of the file it is in.
+    /// In which byte of the file it is.
     pub(super) offset: u64,
     /// The rank that noticed.
     pub(super) rank: usize,
@@ -52,11 +52,8 @@ pub(super) fn flip_and_load(model: &Model, cluster: &Cluster, dir: &Path) -> Res
 /// A byte in the middle of the middle chunk of a tensor: file and offset.
 fn middle(checkpoint: &Checkpoint, fqn: &Fqn) -> Result<(String, u64), Failure> {
     let nowhere = || Failure::Impossible(format!("the bytes of {fqn} cannot be found in a file"));
-    let (entry, tensor) = checkpoint
-        .metadata()
-        .find(fqn.as_str())
-        .and_then(|(number, entry)| Some((number, entry.as_tensor()?)))
-        .ok_or_else(nowhere)?;
+    let entry = checkpoint.metadata().find(fqn.as_str());
+    let (entry, tensor) = entry.and_then(|(number, entry)| Some((number, entry.as_tensor()?))).ok_or_else(nowhere)?;
     let chunk = walk(tensor).nth((count(tensor) / 2) as usize).ok_or_else(nowhere)?;
     let what = ReadWhat::Region { region: chunk.region.clone(), chunk };
     match checkpoint.locate(vec![ReadItem { entry, what }])?.as_slice() {
@@ -65,20 +62,23 @@ fn middle(checkpoint: &Checkpoint, fqn: &Fqn) -> Result<(String, u64), Failure> 
     }
 }
 
-/// The rank that noticed that the checkpoint is bad, and its error.
+/// The rank that notices that the checkpoint is bad, and its error. No rank may take it for loaded.
 fn notice(model: &Model, cluster: &Cluster, dir: &Path) -> Result<(usize, Error), Failure> {
+    let unnoticed = |rank| Failure::Bad(format!("a bit was flipped, and rank {rank} did not notice"));
+    let mut noticed = None;
     let outcomes = cluster.try_run(|rank| load_on(rank, model, cluster, dir).map(|_| ()));
     for (rank, outcome) in outcomes.into_iter().enumerate() {
         match outcome {
-            Err(Failure::Checkpoint(error)) if error.is_bad_checkpoint() => return Ok((rank, error)),
-            Ok(()) | Err(Failure::Checkpoint(Error::Collective(_))) => {}
+            Ok(()) => return Err(unnoticed(rank)),
+            Err(Failure::Checkpoint(Error::Collective(_))) => {}
+            Err(Failure::Checkpoint(error)) if error.is_bad_checkpoint() => noticed = Some((rank, error)),
             Err(failure) => return Err(failure),
         }
     }
-    Err(Failure::Bad("a bit was flipped, and no rank noticed".into()))
+    noticed.ok_or_else(|| unnoticed(0))
 }
 
-/// A flipped bit, which is put back when this is dropped.
+/// A flipped bit, which is put back at the latest when this is dropped.
 struct Flipped {
     path: PathBuf,
     file: File,
@@ -107,7 +107,7 @@ impl Flipped {
 
 impl Drop for Flipped {
     fn drop(&mut self) {
-        // Has been reported already if it went wrong; otherwise this is a panic's last chance.
-        drop(self.restore());
+        // If that goes wrong, then it did so before and has been reported.
+        drop(self.file.write_all_at(&self.byte, self.offset));
     }
 }

@@ -65,11 +65,14 @@ pub(super) fn loaded(out: &mut dyn Write, cluster: &Cluster, report: &LoadReport
             format!("{:.1}%", 100.0 * ratio(report.verified)),
         ]
     };
-    let head = ["rank", "needed", "read", "", "whole chunks would be", "", "verified"];
+    let head = ["rank", "needed", "read", "ratio", "whole chunks", "ratio", "verified"];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(report.ranks.iter().map(|(rank, report)| row(rank.to_string(), *report)));
     rows.push(row("all".into(), report.total()));
     Columns::new([Align::Right; 7]).write_all(out, 2, &rows)?;
+    if report.total().read > report.total().needed {
+        writeln!(out, "  (what lies between wanted runs shorter than 4 KiB is read with them)")?;
+    }
     let (took, speed) = (time(report.elapsed), rate(report.total().needed, report.elapsed));
     writeln!(out, "  in {took} ({speed}); every byte is as it was saved")?;
     out.flush()
@@ -87,8 +90,7 @@ pub(super) fn damaged(out: &mut dyn Write, found: &Option<Found>) -> io::Result<
     let Some(Found { fqn, file, offset, rank, message }) = found else {
         return writeln!(out, "\nThe model has no bytes of which one could be damaged.");
     };
-    writeln!(out, "\nFlipped one bit: byte {offset} of {file}, which belongs to {}", printable(fqn.as_str()))?;
+    writeln!(out, "\nFlipped one bit of {} (in byte {offset} of {file})", printable(fqn.as_str()))?;
     writeln!(out, "  rank {rank} says: {}", printable(message))?;
-    writeln!(out, "  {} is damaged, and nothing of the damage was taken for good", printable(fqn.as_str()))?;
-    writeln!(out, "  The bit was put back: the checkpoint is good again.")
+    writeln!(out, "  so the load failed on every rank; the bit was put back, and the tensor reads well again")
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::read_whole;
 use crate::names::{claim_path, claimed_generation};
-use crate::{DataName, Generation, ObjectMeta, Precondition, StorageError, Store};
+use crate::{DataName, Generation, ObjectMeta, Precondition, StorageError, Store, StorePath};
 
 /// What a saver records before it writes anything under a generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ impl Claim {
 
 /// The first generation that is higher than any that left a trace.
 pub(super) fn first_free(listing: &[ObjectMeta]) -> Result<Generation, StorageError> {
-    traces(listing).max().map_or(Ok(0), after)
+    generations(listing).max().map_or(Ok(0), after)
 }
 
 /// The generation after this one.
@@ -93,6 +93,36 @@ pub(super) async fn release(store: &dyn Store, generation: Generation) -> Result
     store.delete(&claim_path(generation)?).await
 }
 
+/// What savers have left in a store.
+pub(super) struct Traces {
+    objects: Vec<ObjectMeta>,
+    /// The objects of which an upload came to no end, or why they cannot be told. The objects go nevertheless: it may
+    /// be for good that a saver may not look for uploads.
+    uploads: Result<Vec<StorePath>, StorageError>,
+}
+
+impl Traces {
+    pub(super) async fn in_store(store: &dyn Store) -> Result<Self, StorageError> {
+        // In this order: who has begun an upload had claimed before, so the claim is among the objects.
+        let uploads = store.unfinished().await;
+        Ok(Self { objects: store.list(None).await?, uploads })
+    }
+
+    /// Fails if the uploads cannot be told.
+    pub(super) fn complete(self) -> Result<(), StorageError> {
+        self.uploads.map(drop)
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.uploads.is_ok()
+    }
+
+    fn generations(&self) -> impl Iterator<Item = Generation> {
+        let begun = self.uploads.iter().flatten().filter_map(DataName::parse);
+        generations(&self.objects).chain(begun.map(|name| name.generation))
+    }
+}
+
 /// Removes what savers before `generation` have left: the files of the save that it replaced, those of claims
 /// that have expired, and what a saver wrote whose claim had already been removed. A claim is removed last, so that an interrupted
 /// clean-up is taken up again.
@@ -101,11 +131,11 @@ pub(super) async fn clean_up(
     generation: Generation,
     replaced: Option<Generation>,
 ) -> Result<(), StorageError> {
-    let listing = store.list(None).await?;
-    let past: BTreeSet<Generation> = traces(&listing).filter(|past| *past < generation).collect();
+    let traces = Traces::in_store(store).await?;
+    let past: BTreeSet<Generation> = traces.generations().filter(|past| *past < generation).collect();
     let mut outcome = Ok(());
     for past in past {
-        let claim = listing.iter().find(|object| claimed_generation(&object.path) == Some(past));
+        let claim = traces.objects.iter().find(|object| claimed_generation(&object.path) == Some(past));
         let is_over = match claim {
             _ if Some(past) == replaced => true,
             Some(claim) => has_expired(store, claim).await,
@@ -114,38 +144,37 @@ pub(super) async fn clean_up(
         };
         if is_over {
             // What cannot be removed is no reason to leave the rest.
-            outcome = outcome.and(remove(store, &listing, past).await);
+            outcome = outcome.and(remove(store, &traces, past).await);
         }
+    }
+    outcome.and(traces.complete())
+}
+
+/// Removes the data files of a generation, then its claim.
+pub(super) async fn remove(store: &dyn Store, traces: &Traces, generation: Generation) -> Result<(), StorageError> {
+    remove_data(store, traces, generation).await?;
+    release(store, generation).await
+}
+
+/// Removes the data files of a generation, finished or not.
+pub(super) async fn remove_data(
+    store: &dyn Store,
+    traces: &Traces,
+    generation: Generation,
+) -> Result<(), StorageError> {
+    let is_theirs = |path: &StorePath| DataName::parse(path).is_some_and(|name| name.generation == generation);
+    let mut outcome = Ok(());
+    for path in traces.uploads.iter().flatten().filter(|path| is_theirs(path)) {
+        outcome = outcome.and(store.discard_unfinished(path).await);
+    }
+    for object in traces.objects.iter().filter(|object| is_theirs(&object.path)) {
+        outcome = outcome.and(store.delete(&object.path).await);
     }
     outcome
 }
 
-/// Removes the data files of a generation, then its claim.
-pub(super) async fn remove(
-    store: &dyn Store,
-    listing: &[ObjectMeta],
-    generation: Generation,
-) -> Result<(), StorageError> {
-    remove_data(store, listing, generation).await?;
-    release(store, generation).await
-}
-
-/// Removes the data files of a generation.
-pub(super) async fn remove_data(
-    store: &dyn Store,
-    listing: &[ObjectMeta],
-    generation: Generation,
-) -> Result<(), StorageError> {
-    for object in listing {
-        if DataName::parse(&object.path).is_some_and(|name| name.generation == generation) {
-            store.delete(&object.path).await?;
-        }
-    }
-    Ok(())
-}
-
 /// The generation of every claim and data file.
-fn traces(listing: &[ObjectMeta]) -> impl Iterator<Item = Generation> {
+fn generations(listing: &[ObjectMeta]) -> impl Iterator<Item = Generation> {
     let trace = |object: &ObjectMeta| {
         claimed_generation(&object.path).or_else(|| DataName::parse(&object.path).map(|name| name.generation))
     };

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use dcp_types::{GlobalPlan, Rank, RankSet};
 use serde::{Deserialize, Serialize};
 
-use super::claim::{self, Claim};
+use super::claim::{self, Claim, Traces};
 use crate::engine::{read_whole, write_file};
 use crate::{
     Format, Generation, Io, ObjectMeta, Precondition, SaveToken, StorageError, StorageWriter, Store, Version,
@@ -193,12 +193,13 @@ impl StorageWriter for ComposedWriter {
             // This was done before, and the generation may be somebody else's by now.
             _ => return Ok(()),
         }
-        let listing = self.store.list(None).await?;
-        if ranks_stopped {
-            claim::remove(&*self.store, &listing, generation).await
+        let traces = Traces::in_store(&*self.store).await?;
+        if ranks_stopped && traces.is_complete() {
+            claim::remove(&*self.store, &traces, generation).await
         } else {
             // The claim stays, so that what a straggler still writes is found when the claim has expired.
-            claim::remove_data(&*self.store, &listing, generation).await
+            claim::remove_data(&*self.store, &traces, generation).await?;
+            traces.complete()
         }
     }
 }

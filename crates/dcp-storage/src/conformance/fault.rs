@@ -142,7 +142,8 @@ impl Faults {
 /// One call of a store or an upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// The method: `head`, `read`, `create`, `publish`, `list`, `delete`, `write`, `finish` or `abort`.
+    /// The method: `head`, `size`, `read`, `create`, `publish`, `list`, `delete`, `unfinished`, `discard_unfinished`,
+    /// `write`, `finish` or `abort`.
     pub name: &'static str,
     /// The object, or the prefix of a list if it has one.
     pub path: Option<StorePath>,
@@ -190,18 +191,25 @@ impl<S: Store> Store for FaultStore<S> {
     }
 
     async fn list(&self, prefix: Option<&StorePath>) -> Result<Vec<ObjectMeta>, StorageError> {
-        let site = Site { faults: self.faults.clone(), location: self.location(), path: prefix.cloned() };
-        site.run("list", self.inner.list(prefix)).await
+        self.site(prefix).run("list", self.inner.list(prefix)).await
     }
 
     async fn delete(&self, path: &StorePath) -> Result<(), StorageError> {
         self.site(path).run("delete", self.inner.delete(path)).await
     }
+
+    async fn unfinished(&self) -> Result<Vec<StorePath>, StorageError> {
+        self.site(None::<&StorePath>).run("unfinished", self.inner.unfinished()).await
+    }
+
+    async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
+        self.site(path).run("discard_unfinished", self.inner.discard_unfinished(path)).await
+    }
 }
 
 impl<S: Store> FaultStore<S> {
-    fn site(&self, path: &StorePath) -> Site {
-        Site { faults: self.faults.clone(), location: self.location(), path: Some(path.clone()) }
+    fn site<'a>(&self, path: impl Into<Option<&'a StorePath>>) -> Site {
+        Site { faults: self.faults.clone(), location: self.location(), path: path.into().cloned() }
     }
 }
 

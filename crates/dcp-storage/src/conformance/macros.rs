@@ -31,35 +31,40 @@
 /// dcp_storage::store_conformance!(
 ///     || MemoryStore::new,
 ///     without reopen = "each handle is a store of its own",
+///     without unfinished = "no other handle sees an upload",
 ///     without exact_names = "names are compared without regard to case",
 /// );
 /// # fn main() {}
 /// ```
 ///
-/// The capabilities are `replace`, `reopen` and `exact_names`. Several invocations in one file go into a module
-/// each.
+/// The capabilities are `replace`, `reopen`, `exact_names` and `unfinished` (which takes `reopen`). Several invocations
+/// in one file go into a module each.
 #[macro_export]
 macro_rules! store_conformance {
     ($fresh:expr $(, without $capability:ident = $reason:literal)* $(,)?) => {
-        $crate::__store_without! { ($fresh) (run) (run) (run) $($capability = $reason;)* }
+        $crate::__store_without! { ($fresh) (run) (run) (run) (run) $($capability = $reason;)* }
     };
 }
 
-/// Works off the list of missing capabilities. The three states are those of `replace`, `reopen` and `exact_names`.
+/// Works off the list of missing capabilities. The four states are those of `replace`, `reopen`,
+/// `exact_names` and `unfinished`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_without {
-    ($fresh:tt $replace:tt $reopen:tt $exact:tt) => {
-        $crate::__store_clauses! { __store_tests ($fresh $replace $reopen $exact) }
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt) => {
+        $crate::__store_clauses! { __store_tests ($fresh $replace $reopen $exact $unfinished) }
     };
-    ($fresh:tt $replace:tt $reopen:tt $exact:tt replace = $reason:literal; $($rest:tt)*) => {
-        $crate::__store_without! { $fresh (skip $reason) $reopen $exact $($rest)* }
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt replace = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh (skip $reason) $reopen $exact $unfinished $($rest)* }
     };
-    ($fresh:tt $replace:tt $reopen:tt $exact:tt reopen = $reason:literal; $($rest:tt)*) => {
-        $crate::__store_without! { $fresh $replace (skip $reason) $exact $($rest)* }
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt reopen = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh $replace (skip $reason) $exact $unfinished $($rest)* }
     };
-    ($fresh:tt $replace:tt $reopen:tt $exact:tt exact_names = $reason:literal; $($rest:tt)*) => {
-        $crate::__store_without! { $fresh $replace $reopen (skip $reason) $($rest)* }
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt exact_names = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh $replace $reopen (skip $reason) $unfinished $($rest)* }
+    };
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt unfinished = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh $replace $reopen $exact (skip $reason) $($rest)* }
     };
 }
 
@@ -74,17 +79,20 @@ macro_rules! __store_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_test {
-    (Always $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt)) => {
+    (Always $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt)) => {
         $crate::__store_test! { @emit $name $fresh (run) }
     };
-    (Replace $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt)) => {
+    (Replace $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt)) => {
         $crate::__store_test! { @emit $name $fresh $replace }
     };
-    (Reopen $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt)) => {
+    (Reopen $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt)) => {
         $crate::__store_test! { @emit $name $fresh $reopen }
     };
-    (ExactNames $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt)) => {
+    (ExactNames $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt)) => {
         $crate::__store_test! { @emit $name $fresh $exact }
+    };
+    (Unfinished $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt)) => {
+        $crate::__store_test! { @emit $name $fresh $unfinished }
     };
     (@emit $name:ident ($fresh:expr) (run)) => {
         #[test]

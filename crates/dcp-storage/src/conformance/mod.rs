@@ -94,6 +94,9 @@ pub enum Capability {
     Reopen,
     /// Telling apart names that differ in case or in Unicode normalisation only, as some file systems do not.
     ExactNames,
+    /// Naming and discarding unfinished uploads, also those that another handle has begun: without [`Reopen`](Self::Reopen)
+    /// there is not this either.
+    Unfinished,
 }
 
 /// A store broke its contract.

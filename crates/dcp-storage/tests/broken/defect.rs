@@ -22,6 +22,7 @@ defects! {
     GivesHeadsBeforeFinish => unfinished_upload_has_no_head;
     ListsUnfinished => unfinished_upload_is_not_listed;
     SizesInHeadsAreRoundedUp => finished_upload_is_whole, published_object_is_whole;
+    SizesAreRoundedUp => size_is_that_of_the_head;
     FinishGivesNoSize => finished_upload_is_whole;
     CutsPublishedObjects => published_object_is_whole;
     KeepsTheTailOfWhatItReplaces => republished_object_is_whole;
@@ -68,6 +69,7 @@ defects! {
     // Missing.
     FailsMissingReadsWithIo => read_of_missing_object_fails;
     GivesMissingHeadsSizeZero => head_of_missing_object_fails;
+    GivesMissingObjectsSizeZero => size_of_missing_object_fails;
     FailsToDeleteNothing => delete_of_missing_object_succeeds;
     FailsToListNothing => list_of_empty_place_is_empty, list_of_missing_prefix_is_empty;
 
@@ -106,6 +108,24 @@ defects! {
     TakesTheHintForALimit => expected_size_is_only_a_hint;
     PadsToTheHint => expected_size_is_only_a_hint;
     UploadsShareABuffer => uploads_side_by_side_do_not_mix;
+
+    // Unfinished uploads.
+    NamesNoUnfinished => upload_under_way_is_unfinished;
+    FinishedUploadsStayUnfinished => finished_upload_is_no_longer_unfinished;
+    AbortedUploadsStayUnfinished => aborted_upload_is_no_longer_unfinished;
+    DroppedUploadsStayUnfinished => dropped_upload_is_soon_no_longer_unfinished;
+    NamesEachUploadUnfinished => unfinished_is_sorted_and_names_each_once;
+    NamesUnfinishedByDirectory => unfinished_is_sorted_and_names_each_once;
+    DiscardsNothing => discard_removes_all_uploads_of_one_object, discarded_upload_cannot_be_finished;
+    DiscardsOneUploadOnly => discard_removes_all_uploads_of_one_object;
+    DiscardsByText => discard_removes_all_uploads_of_one_object;
+    FinishesWhatWasDiscarded =>
+        discarded_upload_cannot_be_finished, other_handle_sees_and_discards_unfinished_upload;
+    FailsToAbortWhatWasDiscarded => discarded_upload_can_be_aborted;
+    DiscardedUploadsKeepTheName => discarded_name_can_be_created_again;
+    DiscardDeletesTheObject => discard_spares_the_finished_object;
+    FailsToDiscardNothing => discard_of_nothing_succeeds;
+    NamesOnlyItsOwnUnfinished => other_handle_sees_and_discards_unfinished_upload;
 
     // Other handles.
     LosesAllOnReopen => other_handle_sees_finished_upload, other_handle_sees_published_object;

@@ -21,6 +21,8 @@ pub(crate) struct Broken {
     defect: Defect,
     inner: MemoryStore,
     shared: Arc<Shared>,
+    /// Which handle on the place this is.
+    handle: usize,
     /// What this handle, unlike the others, remembers.
     cache: Arc<Mutex<BTreeMap<StorePath, ObjectMeta>>>,
 }
@@ -28,8 +30,10 @@ pub(crate) struct Broken {
 /// What the defects need to go wrong.
 #[derive(Debug, Default)]
 struct Shared {
-    /// Uploads begun and neither finished nor aborted.
-    begun: Mutex<BTreeSet<StorePath>>,
+    /// Uploads begun and neither finished nor aborted nor discarded.
+    begun: Mutex<BTreeSet<Ticket>>,
+    numbers: AtomicUsize,
+    discarded: Mutex<BTreeSet<StorePath>>,
     published: Mutex<BTreeSet<StorePath>>,
     deleted: Mutex<Vec<ObjectMeta>>,
     upload_buffer: Mutex<Vec<u8>>,
@@ -37,17 +41,29 @@ struct Shared {
     checks: AtomicUsize,
 }
 
+/// An upload: of which object, its own number, and by which handle.
+type Ticket = (StorePath, usize, usize);
+
 impl Broken {
     pub(crate) fn new(defect: Defect) -> Self {
-        Self { defect, inner: MemoryStore::new(), shared: Arc::default(), cache: Arc::default() }
+        Self { defect, inner: MemoryStore::new(), shared: Arc::default(), handle: 0, cache: Arc::default() }
     }
 
     /// Another handle on the same place, unless that is what is broken.
     pub(crate) fn reopen(&self) -> Self {
         match self.defect {
             Defect::LosesAllOnReopen => Self::new(self.defect),
-            _ => Self { cache: Arc::default(), ..self.clone() },
+            _ => Self { handle: self.number(), cache: Arc::default(), ..self.clone() },
         }
+    }
+
+    /// One that no upload and no handle has had.
+    fn number(&self) -> usize {
+        self.shared.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn has_begun(&self, path: &StorePath) -> bool {
+        locked(&self.shared.begun).iter().any(|(begun, ..)| begun == path)
     }
 
     fn is(&self, defect: Defect) -> bool {
@@ -72,7 +88,7 @@ impl Store for Broken {
             Err(_) if self.is(Defect::GivesMissingHeadsSizeZero) => {
                 return Ok(ObjectMeta { path: path.clone(), size: 0, version: None });
             }
-            Err(_) if self.is(Defect::GivesHeadsBeforeFinish) && locked(&self.shared.begun).contains(path) => {
+            Err(_) if self.is(Defect::GivesHeadsBeforeFinish) && self.has_begun(path) => {
                 return Ok(ObjectMeta { path: path.clone(), size: 1, version: None });
             }
             result => result?,
@@ -91,6 +107,14 @@ impl Store for Broken {
         }
         locked(&self.cache).insert(path.clone(), meta.clone());
         Ok(meta)
+    }
+
+    async fn size(&self, path: &StorePath) -> Result<u64, StorageError> {
+        match self.head(path).await {
+            Ok(meta) if self.is(Defect::SizesAreRoundedUp) => Ok(meta.size.next_multiple_of(512)),
+            Err(_) if self.is(Defect::GivesMissingObjectsSizeZero) => Ok(0),
+            found => Ok(found?.size),
+        }
     }
 
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
@@ -184,7 +208,7 @@ impl Store for Broken {
             }
             Defect::ListsUnfinished => {
                 let begun = locked(&self.shared.begun);
-                listed.extend(begun.iter().map(|path| ObjectMeta { path: path.clone(), size: 0, version: None }));
+                listed.extend(begun.iter().map(|(path, ..)| ObjectMeta { path: path.clone(), size: 0, version: None }));
             }
             Defect::ListsBackwards => listed.reverse(),
             Defect::ListsByDirectory => {
@@ -218,6 +242,49 @@ impl Store for Broken {
         }
         locked(&self.shared.deleted).extend(found);
         self.inner.delete(path).await
+    }
+
+    async fn unfinished(&self) -> Result<Vec<StorePath>, StorageError> {
+        let begun = locked(&self.shared.begun);
+        let seen = begun.iter().filter(|(.., handle)| match self.defect {
+            Defect::NamesNoUnfinished => false,
+            Defect::NamesOnlyItsOwnUnfinished => *handle == self.handle,
+            _ => true,
+        });
+        let mut names: Vec<_> = seen.map(|(path, ..)| path.clone()).collect();
+        match self.defect {
+            Defect::NamesEachUploadUnfinished => return Ok(names),
+            Defect::NamesUnfinishedByDirectory => {
+                names.sort_by(|one, other| one.components().cmp(other.components()));
+            }
+            _ => {}
+        }
+        names.dedup();
+        Ok(names)
+    }
+
+    async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
+        let hit = |begun: &Ticket| match self.defect {
+            Defect::DiscardsNothing => false,
+            Defect::DiscardsByText => begun.0.as_str().starts_with(path.as_str()),
+            _ => begun.0 == *path,
+        };
+        match self.defect {
+            Defect::DiscardsOneUploadOnly => {
+                let mut begun = locked(&self.shared.begun);
+                let first = begun.iter().find(|begun| hit(begun)).cloned();
+                first.map(|first| begun.remove(&first));
+                return Ok(());
+            }
+            Defect::FailsToDiscardNothing if !self.has_begun(path) => {
+                return Err(StorageError::NotFound { location: self.location(), path: path.clone() });
+            }
+            Defect::DiscardDeletesTheObject => self.inner.delete(path).await?,
+            _ => {}
+        }
+        locked(&self.shared.begun).retain(|begun| !hit(begun));
+        locked(&self.shared.discarded).insert(path.clone());
+        Ok(())
     }
 }
 

@@ -1,9 +1,11 @@
 //! Uploads that go wrong.
 
+use std::io;
+
 use async_trait::async_trait;
 use dcp_storage::{ObjectMeta, Precondition, StorageError, Store, StorePath, Upload};
 
-use super::{Broken, Defect, locked};
+use super::{Broken, Defect, Ticket, locked};
 
 pub(super) async fn begin(
     store: &Broken,
@@ -14,7 +16,8 @@ pub(super) async fn begin(
     let found = store.inner.head(&path).await.is_ok();
     let taken = match store.defect {
         Defect::UploadsReplace => false,
-        Defect::DroppedUploadsKeepTheName => found || locked(&store.shared.begun).contains(&path),
+        Defect::DroppedUploadsKeepTheName => found || store.has_begun(&path),
+        Defect::DiscardedUploadsKeepTheName => found || locked(&store.shared.discarded).contains(&path),
         Defect::TombstonesBlockCreate => {
             found || locked(&store.shared.deleted).iter().any(|deleted| deleted.path == path)
         }
@@ -23,10 +26,12 @@ pub(super) async fn begin(
     if taken {
         return Err(exists);
     }
-    locked(&store.shared.begun).insert(path.clone());
+    let ticket = (path.clone(), store.number(), store.handle);
+    locked(&store.shared.begun).insert(ticket.clone());
     Ok(Box::new(BrokenUpload {
         store: store.clone(),
         path,
+        ticket,
         expected_size,
         content: Vec::new(),
         writes: 0,
@@ -37,6 +42,7 @@ pub(super) async fn begin(
 struct BrokenUpload {
     store: Broken,
     path: StorePath,
+    ticket: Ticket,
     expected_size: Option<u64>,
     content: Vec<u8>,
     writes: usize,
@@ -77,7 +83,14 @@ impl Upload for BrokenUpload {
             }
             _ => {}
         }
-        self.over();
+        let discarded = match self.store.defect {
+            Defect::FinishedUploadsStayUnfinished => !self.is_begun(),
+            _ => !self.over(),
+        };
+        self.over = true;
+        if discarded && !self.store.is(Defect::FinishesWhatWasDiscarded) {
+            return Err(self.store.io(io::ErrorKind::NotFound, &self.path));
+        }
         let mut meta = ObjectMeta { path: self.path.clone(), size, version: None };
         match self.store.defect {
             Defect::LosesEmptyUploads if self.content.is_empty() => return Ok(meta),
@@ -96,20 +109,33 @@ impl Upload for BrokenUpload {
     }
 
     async fn abort(mut self: Box<Self>) -> Result<(), StorageError> {
+        if self.store.is(Defect::FailsToAbortWhatWasDiscarded) && !self.is_begun() {
+            return Err(self.store.io(io::ErrorKind::NotFound, &self.path));
+        }
+        self.over = true;
+        if self.store.is(Defect::AbortedUploadsStayUnfinished) {
+            return Ok(());
+        }
         self.over();
         match self.store.defect {
             Defect::AbortKeepsTheObject => {
                 self.store.inner.publish(&self.path, &self.content, Precondition::None).await.map(drop)
             }
-            _ => self.store.inner.delete(&self.path).await,
+            Defect::ShowsObjectsBeforeFinish => self.store.inner.delete(&self.path).await,
+            _ => Ok(()),
         }
     }
 }
 
 impl BrokenUpload {
-    fn over(&mut self) {
+    /// Whether it was under way until now.
+    fn over(&mut self) -> bool {
         self.over = true;
-        locked(&self.store.shared.begun).remove(&self.path);
+        locked(&self.store.shared.begun).remove(&self.ticket)
+    }
+
+    fn is_begun(&self) -> bool {
+        locked(&self.store.shared.begun).contains(&self.ticket)
     }
 }
 
@@ -119,12 +145,12 @@ impl Drop for BrokenUpload {
             return;
         }
         match self.store.defect {
-            Defect::DroppedUploadsKeepTheName => {}
+            Defect::DroppedUploadsKeepTheName | Defect::DroppedUploadsStayUnfinished => {}
             Defect::DropKeepsTheObject => {
                 let published = self.store.inner.publish(&self.path, &self.content, Precondition::None);
                 dcp_storage::conformance::block_on(published).expect("memory takes it");
             }
-            _ => self.over(),
+            _ => drop(self.over()),
         }
     }
 }

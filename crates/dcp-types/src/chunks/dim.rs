@@ -1,10 +1,13 @@
 //! One tensor dimension cut by one or more mesh dimensions.
 //!
-//! Mesh dimensions apply from left to right. Each takes the *sequence* of indices that the ones
+//! Mesh dimensions apply one after the other: in the order that split factors tell, where they tell one ([`cutting_order`]),
+//! otherwise from left to right. Each takes the *sequence* of indices that the ones
 //! before it left on a rank, cuts it into `split` parts by `torch.chunk`'s rule, cuts each part into
 //! `ways` shards, and gives shard `c` of every part, joined, to coordinate `c`. A plain `Shard` is the case
 //! `split = 1`. (`torch/distributed/tensor/_utils.py`, `_compute_local_shape_and_global_offset`;
 //! `placement_types.py`, `_StridedShard._split_tensor`.) Everything here is closed arithmetic: nothing is ever enumerated.
+
+use std::collections::BTreeMap;
 
 /// How one mesh dimension cuts.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +77,34 @@ impl DimGrid {
     pub(super) fn most_pieces(&self) -> u64 {
         let cuts = self.steps.iter().map(|step| step.ways.saturating_mul(step.split));
         cuts.fold(1, u64::saturating_mul).min(self.len)
+    }
+
+    /// How many pieces there are, but at most one more than `limit`.
+    pub(super) fn count_pieces(&self, limit: u64) -> u64 {
+        if self.steps.iter().all(|step| step.split == 1) {
+            return self.count_nested().min(limit.saturating_add(1));
+        }
+        let (mut pieces, mut x) = (0, 0);
+        while x < self.len && pieces <= limit {
+            x = self.piece_at(x).end;
+            pieces += 1;
+        }
+        pieces
+    }
+
+    /// How many pieces plain shards make: by their lengths, of which there are few however many shards there are.
+    fn count_nested(&self) -> u64 {
+        let mut by_length = BTreeMap::from([(self.len, 1)]);
+        for step in &self.steps {
+            let mut cut: BTreeMap<u64, u64> = BTreeMap::new();
+            for (len, count) in by_length.into_iter().filter(|(len, _)| *len > 0) {
+                let shard = shard_len(len, step.ways);
+                *cut.entry(shard).or_default() += count * (len / shard);
+                *cut.entry(len % shard).or_default() += count;
+            }
+            by_length = cut;
+        }
+        by_length.into_iter().filter(|(len, _)| *len > 0).map(|(_, count)| count).sum()
     }
 
     /// The pieces that share an index with `start..end`, in ascending order; `end` is at most `len`.
@@ -196,6 +227,7 @@ mod tests {
                 vec![(5, 7), (2, 2)],
             ] {
                 let grid = grid(len, &steps);
+                assert_eq!(grid.count_pieces(u64::MAX), grid.pieces_meeting(0, len).len() as u64);
                 let mut owner = vec![None; len as usize];
                 for coordinate in coordinates(&grid) {
                     let runs = grid.runs_of(coordinate.iter().copied());

@@ -8,7 +8,8 @@ use crate::{DeviceMesh, Placement, Rank, Region, Shape, TypesError};
 /// A tensor that is sharded by a mesh and one placement per mesh dimension.
 ///
 /// Who holds what is computed, never listed: a grid of a million chunks is as small as one of two.
-/// It agrees with PyTorch's `compute_local_shape_and_global_offset`.
+/// It agrees with what PyTorch's DTensor holds. `docs/design/004` says where that is not what PyTorch's
+/// `compute_local_shape_and_global_offset` says.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -23,8 +24,8 @@ use crate::{DeviceMesh, Placement, Rank, Region, Shape, TypesError};
 pub struct ShardGrid {
     shape: Shape,
     mesh: Arc<DeviceMesh>,
-    placements: Vec<Placement>,
-    dims: Vec<DimGrid>,
+    placements: Arc<[Placement]>,
+    dims: Arc<[DimGrid]>,
 }
 
 /// A part of a tensor that a rank holds, and where it stands in the rank's local buffer.
@@ -70,10 +71,12 @@ impl ShardGrid {
         let orders: Option<Vec<_>> = dims.iter().map(|dim| super::dim::cutting_order(&dim.steps)).collect();
         if let Some(orders) = orders {
             dims.iter_mut().zip(orders).for_each(|(dim, steps)| dim.steps = steps);
-        } else if let Some(&placement) = placements.iter().find(|_| parts_per_rank(&dims) > Self::MAX_PARTS) {
+        } else if parts_per_rank(&dims) > Self::MAX_PARTS {
+            let strided = |placement: &&Placement| matches!(placement, Placement::StridedShard { .. });
+            let placement = placements.iter().find(strided).copied().unwrap_or(Placement::Replicate);
             return Err(TypesError::Placement { placement, reason: "it splits into too many parts" });
         }
-        Ok(Self { shape, mesh, placements, dims })
+        Ok(Self { shape, mesh, placements: placements.into(), dims: dims.into() })
     }
 
     /// The shape of the whole tensor.
@@ -118,7 +121,7 @@ impl ShardGrid {
     pub fn held_by(&self, rank: Rank) -> Vec<HeldRegion> {
         let Some(coordinate) = self.mesh.coordinate_of(rank) else { return Vec::new() };
         let mut held = vec![(Vec::new(), Vec::new(), Vec::new())];
-        for dim in &self.dims {
+        for dim in self.dims.iter() {
             let runs = dim.runs_of(of_steps(dim, &coordinate));
             held = held
                 .iter()
@@ -140,9 +143,7 @@ impl ShardGrid {
     /// The non-empty chunks that share an element with a region of the tensor.
     #[must_use]
     pub fn meeting(&self, region: &Region) -> Vec<Region> {
-        if region.is_empty() || !region.fits(self.shape.dims()) {
-            return Vec::new();
-        }
+        let Some(region) = region.intersect(&Region::full(&self.shape)) else { return Vec::new() };
         let mut chunks = vec![(Vec::new(), Vec::new())];
         for (index, dim) in self.dims.iter().enumerate() {
             let pieces = dim.pieces_meeting(region.offsets()[index], region.end(index));
@@ -155,23 +156,12 @@ impl ShardGrid {
         chunks.into_iter().filter_map(|(offsets, sizes)| Region::new(offsets, sizes).ok()).collect()
     }
 
-    /// Whether there are more than so many chunks. Takes at most that many steps, whatever the mesh claims to be.
+    /// Whether there are more than so many chunks. Takes few steps, whatever the mesh claims to be; just where
+    /// [`most_parts_per_rank`](Self::most_parts_per_rank) is above 1, up to `limit` of them.
     #[must_use]
     pub fn has_more_chunks_than(&self, limit: u64) -> bool {
         let at_most: u64 = self.dims.iter().map(|dim| dim.most_pieces()).fold(1, u64::saturating_mul);
-        if at_most <= limit {
-            return false;
-        }
-        let mut chunks = 1;
-        for dim in &self.dims {
-            let (mut pieces, mut x) = (0, 0);
-            while x < dim.len && pieces <= limit {
-                x = dim.piece_at(x).end;
-                pieces += 1;
-            }
-            chunks = u64::saturating_mul(chunks, pieces);
-        }
-        chunks > limit
+        at_most > limit && self.dims.iter().map(|dim| dim.count_pieces(limit)).fold(1, u64::saturating_mul) > limit
     }
 
     /// The most parts that a rank holds; 1 but for a `StridedShard` that no later `Shard` completes.
@@ -183,7 +173,8 @@ impl ShardGrid {
     /// The chunk that an element lies in; `None` if the element is not in the tensor.
     #[must_use]
     pub fn chunk_at(&self, element: &[u64]) -> Option<Region> {
-        let inside = element.len() == self.dims.len() && element.iter().zip(&self.dims).all(|(x, dim)| *x < dim.len);
+        let inside =
+            element.len() == self.dims.len() && element.iter().zip(self.dims.iter()).all(|(x, dim)| *x < dim.len);
         let pieces = || self.dims.iter().zip(element).map(|(dim, &x)| dim.piece_at(x));
         let offsets = || pieces().map(|piece| piece.start);
         inside.then(|| Region::new(offsets(), pieces().map(|piece| piece.end - piece.start)).ok())?

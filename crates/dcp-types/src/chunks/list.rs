@@ -2,8 +2,6 @@
 
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
-
 use super::box_tree::BoxTree;
 use crate::{Region, Shape, TypesError};
 
@@ -82,18 +80,6 @@ impl PartialEq for ChunkList {
 }
 
 impl Eq for ChunkList {}
-
-/// The wire form is the list alone; whoever decodes it knows the shape and checks it again.
-impl Serialize for ChunkList {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.regions.serialize(serializer)
-    }
-}
-
-/// A list of regions as decoded, not yet checked against a shape.
-#[derive(Debug, Deserialize)]
-#[serde(transparent)]
-pub struct UncheckedChunks(pub Vec<Region>);
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ mod grid;
 mod list;
 
 pub use grid::{HeldRegion, ShardGrid};
-pub use list::{ChunkList, UncheckedChunks};
+pub use list::ChunkList;
 
 use crate::{Region, Shape};
 

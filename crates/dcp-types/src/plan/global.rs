@@ -51,16 +51,16 @@ impl GlobalPlan {
     /// The plan in which each entry is written by its owners.
     ///
     /// # Errors
-    /// [`TypesError::DimsMismatch`] if there are not as many owners as entries, or they are not of the kind that
-    /// the entry needs.
+    /// [`TypesError::DimsMismatch`] if there are not as many owners as entries; [`TypesError::Owners`] if they are not of the
+    /// kind that an entry needs.
     pub fn new(metadata: Metadata, owners: Vec<Owners>) -> Result<Self, TypesError> {
-        let mismatch = |expected, found| TypesError::DimsMismatch { what: "owners", expected, found };
         if owners.len() != metadata.len() {
-            return Err(mismatch(metadata.len(), owners.len()));
+            let (expected, found) = (metadata.len(), owners.len());
+            return Err(TypesError::DimsMismatch { what: "owners", expected, found });
         }
         let mut named: HashMap<Rank, Vec<(u32, u32)>> = HashMap::new();
         let mut grids = Vec::new();
-        for (number, ((_, entry), owners)) in (0u32..).zip(metadata.entries().zip(&owners)) {
+        for (number, ((fqn, entry), owners)) in (0u32..).zip(metadata.entries().zip(&owners)) {
             match (owners, entry.as_tensor().map(|tensor| &tensor.chunks)) {
                 (Owners::One(rank), None | Some(Chunks::Whole)) => named.entry(*rank).or_default().push((number, 0)),
                 (Owners::Replica(replica), Some(Chunks::Grid(grid))) if *replica < grid.replicas() => {
@@ -71,7 +71,7 @@ impl GlobalPlan {
                         named.entry(*rank).or_default().push((number, chunk));
                     }
                 }
-                _ => return Err(mismatch(1, 0)),
+                _ => return Err(TypesError::Owners(fqn.clone())),
             }
         }
         Ok(Self { metadata: Arc::new(metadata), owners, named, grids })

@@ -18,7 +18,7 @@ pub enum Tree<L> {
     Leaf(L),
 }
 
-/// An ordered dict of state: the root of every state tree.
+/// An ordered dict of state: the root of every state tree. The order is kept, but as in Python it makes no difference to `==`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dict<L>(IndexMap<DictKey, Tree<L>>);
 

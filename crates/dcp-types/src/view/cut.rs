@@ -64,18 +64,20 @@ fn cut<'a>(
     cut(high_view, &high_frame, high, parts)
 }
 
-/// Where to cut: the dimension along which the boxes have most faces inside the frame, at the middle one of them.
+/// Where to cut: at the middle one of the faces along some dimension; best where it crosses the fewest boxes, then where there
+/// are most faces, then in the outermost dimension.
 fn plane(frame: &Region, boxes: &[Numbered]) -> Option<(usize, u64)> {
-    let faces = |dim: usize| {
+    let candidate = |dim: usize| {
         let inside = move |face: &u64| frame.offsets()[dim] < *face && *face < frame.end(dim);
         let mut faces: Vec<u64> =
             boxes.iter().flat_map(|(region, _)| [region.offsets()[dim], region.end(dim)]).filter(inside).collect();
         faces.sort_unstable();
         faces.dedup();
-        faces
+        let at = *faces.get(faces.len() / 2)?;
+        let crossed = boxes.iter().filter(|(region, _)| region.offsets()[dim] < at && at < region.end(dim)).count();
+        Some((crossed, std::cmp::Reverse(faces.len()), dim, at))
     };
-    let (dim, faces) = (0..frame.ndim()).map(|dim| (dim, faces(dim))).max_by_key(|(_, faces)| faces.len())?;
-    faces.get(faces.len() / 2).map(|&face| (dim, face))
+    (0..frame.ndim()).filter_map(candidate).min().map(|(_, _, dim, at)| (dim, at))
 }
 
 #[cfg(test)]
@@ -98,6 +100,14 @@ mod tests {
             part.copy_from_bytes(&vec![number as u8 + 1; region.numel() as usize]).expect("length");
         }
         assert_eq!(array, ndarray::arr2(&[[1, 1, 2], [4, 0, 2], [4, 3, 3]]));
+    }
+
+    #[test]
+    fn boxes_are_cut_only_where_they_must_be() {
+        let mut array = Array2::<u8>::zeros((2, 4));
+        let boxes = vec![region([0, 0], [1, 2]), region([0, 2], [1, 2]), region([1, 0], [1, 4])];
+        let parts = ViewMut::from_array(array.view_mut().into_dyn()).cut(boxes.clone()).expect("disjoint");
+        assert_eq!(parts.into_iter().map(|(_, region, _)| region).collect::<Vec<_>>(), boxes);
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl<'a> Loader<'a> {
         let start = Instant::now();
         let io = self.io()?;
         self.group.together(|exchange, members| {
-            let metadata = open(exchange, reader, &io)?;
+            let (metadata, opening) = open(exchange, reader, &io)?;
             let mut target = Some(target);
             let (plan, flat) =
                 self.plan(exchange, members, &metadata, || flatten_target(target.take().unwrap_or_default()))?;
@@ -150,7 +150,8 @@ impl<'a> Loader<'a> {
             let ranks = exchange.all_reduce(
                 "read",
                 |progress| {
-                    let (tree, report) = read(progress)?;
+                    let (tree, mut report) = read(progress)?;
+                    report.overhead += opening;
                     loaded = Some(tree);
                     Ok::<_, Error>(report)
                 },
@@ -245,9 +246,11 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Opens the checkpoint on every rank, until all have opened the same one.
-fn open(exchange: &mut Exchange<'_>, reader: &dyn StorageReader, io: &Io<'_>) -> Result<Arc<Metadata>, Error> {
+/// Opens the checkpoint on every rank, until all have opened the same one. Returns also how many bytes this rank has
+/// read for it.
+fn open(exchange: &mut Exchange<'_>, reader: &dyn StorageReader, io: &Io<'_>) -> Result<(Arc<Metadata>, u64), Error> {
     const ATTEMPTS: usize = 5;
+    let mut overhead = 0;
     for attempt in 1..=ATTEMPTS {
         let mut metadata = None;
         let same = exchange.all_reduce(
@@ -255,6 +258,7 @@ fn open(exchange: &mut Exchange<'_>, reader: &dyn StorageReader, io: &Io<'_>) ->
             |_| {
                 let found = io.block_on(reader.read_metadata(io))?;
                 metadata = Some(found.metadata);
+                overhead += found.overhead;
                 Ok(found.fingerprint)
             },
             |fingerprints: Vec<Digest>, _| {
@@ -263,7 +267,7 @@ fn open(exchange: &mut Exchange<'_>, reader: &dyn StorageReader, io: &Io<'_>) ->
             },
         )?;
         if let (true, Some(metadata)) = (same, metadata) {
-            return Ok(metadata);
+            return Ok((metadata, overhead));
         }
     }
     Err(unsteady())

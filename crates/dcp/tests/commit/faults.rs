@@ -190,7 +190,7 @@ fn at_every_operation(fault: impl Fn(Faults, usize) -> Faults) {
     for place in Place::each() {
         for old in [None, Some(OLD)] {
             let count = count(&place, old);
-            assert!(count >= 15, "a save has more operations than {count}");
+            assert!(count >= 10, "a save has more operations than {count}");
             for k in 0..count {
                 check(&place, old, fault(Faults::none(), k), &format!("{old:?}, operation {k} of {count}"));
             }

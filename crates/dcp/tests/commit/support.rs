@@ -70,7 +70,7 @@ impl Place {
 
     /// There is one checkpoint and nothing else, not even what a store hides.
     pub(crate) fn assert_tidy(&self, what: &str) {
-        let generation = self.generation();
+        let generation = generation(&*self.open());
         let ours = self.ours();
         let mut expected = vec![format!(".dcp-claim-{generation}"), "index.dcp".to_owned()];
         let data = |number| DataName { rank: 0, number, generation }.to_string();
@@ -82,11 +82,6 @@ impl Place {
             let names = dir.path().read_dir().expect("read").map(|entry| entry.expect("entry").file_name());
             assert_eq!(names.filter(hidden).count(), 0, "{what}");
         }
-    }
-
-    /// The generation of the checkpoint that is there.
-    pub(crate) fn generation(&self) -> u64 {
-        NativeFormat::new().generation(&fetch(&*self.open(), "index.dcp")).expect("an index")
     }
 
     /// Which checkpoint is there, as another process finds it.
@@ -199,6 +194,15 @@ pub(crate) fn fetch(store: &dyn Store, name: &str) -> Vec<u8> {
     let mut content = vec![0; block_on(store.head(&path)).expect("there").size as usize];
     block_on(store.read(&path, &mut [ReadRange { offset: 0, buffer: &mut content }])).expect("read");
     content
+}
+
+/// The generation of the checkpoint that is there.
+pub(crate) fn generation(store: &dyn Store) -> u64 {
+    NativeFormat::new().generation(&fetch(store, "index.dcp")).expect("an index")
+}
+
+pub(crate) fn data_name(name: &str) -> Option<DataName> {
+    DataName::parse(&path(name))
 }
 
 /// All objects and what they hold.

@@ -23,6 +23,18 @@ pub(super) async fn head_of_missing_object_fails(subject: &dyn Subject) -> Check
     Ok(())
 }
 
+pub(super) async fn size_of_missing_object_fails(subject: &dyn Subject) -> Checked {
+    let store = subject.open();
+    expect_error!(store.size(&path("data")).await, NotFound, "size in an empty place")?;
+    put(&*store, &path("step/data"), b"data").await?;
+    let mut upload = store.create(&path("step/data2"), Some(10)).await.must("create")?;
+    upload.write(b"some bytes").await.must("write")?;
+    for missing in ["data", "step/dat", "step/data2", "step/data/below", "other/data"] {
+        expect_error!(store.size(&path(missing)).await, NotFound, "size of {missing}")?;
+    }
+    upload.abort().await.must("abort")
+}
+
 pub(super) async fn delete_of_missing_object_succeeds(subject: &dyn Subject) -> Checked {
     let store = subject.open();
     store.delete(&path("step/data")).await.must("delete in an empty place")?;

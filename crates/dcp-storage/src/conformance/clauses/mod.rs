@@ -8,6 +8,7 @@ mod names;
 mod publish;
 mod ranges;
 mod reopen;
+mod unfinished;
 mod uploads;
 mod visibility;
 
@@ -24,6 +25,7 @@ macro_rules! __store_clauses {
             Always     visibility   unfinished_upload_is_not_listed;
             Always     visibility   finished_upload_is_whole;
             Always     visibility   published_object_is_whole;
+            Always     visibility   size_is_that_of_the_head;
             Replace    visibility   republished_object_is_whole;
             Replace    visibility   reader_sees_the_old_or_the_new_object;
 
@@ -63,6 +65,7 @@ macro_rules! __store_clauses {
 
             Always     missing      read_of_missing_object_fails;
             Always     missing      head_of_missing_object_fails;
+            Always     missing      size_of_missing_object_fails;
             Always     missing      delete_of_missing_object_succeeds;
             Always     missing      list_of_empty_place_is_empty;
             Always     missing      list_of_missing_prefix_is_empty;
@@ -91,6 +94,19 @@ macro_rules! __store_clauses {
             Always     uploads      empty_published_object_exists;
             Always     uploads      expected_size_is_only_a_hint;
             Always     uploads      uploads_side_by_side_do_not_mix;
+
+            Unfinished unfinished   upload_under_way_is_unfinished;
+            Unfinished unfinished   finished_upload_is_no_longer_unfinished;
+            Unfinished unfinished   aborted_upload_is_no_longer_unfinished;
+            Unfinished unfinished   dropped_upload_is_soon_no_longer_unfinished;
+            Unfinished unfinished   unfinished_is_sorted_and_names_each_once;
+            Unfinished unfinished   discard_removes_all_uploads_of_one_object;
+            Unfinished unfinished   discarded_upload_cannot_be_finished;
+            Unfinished unfinished   discarded_upload_can_be_aborted;
+            Unfinished unfinished   discarded_name_can_be_created_again;
+            Unfinished unfinished   discard_spares_the_finished_object;
+            Unfinished unfinished   discard_of_nothing_succeeds;
+            Unfinished unfinished   other_handle_sees_and_discards_unfinished_upload;
 
             Reopen     reopen       other_handle_sees_finished_upload;
             Reopen     reopen       other_handle_sees_published_object;

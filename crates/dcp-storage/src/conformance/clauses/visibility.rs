@@ -60,6 +60,21 @@ pub(super) async fn published_object_is_whole(subject: &dyn Subject) -> Checked 
     holds(&*store, &path, &content).await
 }
 
+pub(super) async fn size_is_that_of_the_head(subject: &dyn Subject) -> Checked {
+    let store = subject.open();
+    for size in [0, 1, 4_097, 300_000] {
+        let (uploaded, published) = (path(&format!("step/uploaded-{size}")), path(&format!("step/published-{size}")));
+        put(&*store, &uploaded, &noise(9, size)).await?;
+        publish(&*store, &published, &noise(10, size), Precondition::Absent).await?;
+        for path in [uploaded, published] {
+            let head = store.head(&path).await.must(&format!("head of {path}"))?;
+            equal(&format!("the size of {path} by head"), head.size, size as u64)?;
+            equal(&format!("the size of {path}"), store.size(&path).await.must("size")?, size as u64)?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn republished_object_is_whole(subject: &dyn Subject) -> Checked {
     let store = subject.open();
     let path = path("index");

@@ -1,0 +1,6 @@
+//! The command as a process: what it prints, and how it exits.
+
+mod demo;
+mod inspect;
+mod status;
+mod support;
