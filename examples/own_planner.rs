@@ -3,9 +3,10 @@
 //! It leaves everything to the default planner and changes one step.
 
 use dcp::crates::dcp_planner::{Declared, PlanContext};
-use dcp::crates::dcp_stateful::whole;
 use dcp::crates::dcp_types::{FlatState, GlobalPlan, Owners, SavePlan, Source, WriteItem};
-use dcp::{Collective, DefaultSavePlanner, Error, PlanError, SavePlanner, SaveReport, Saver, StateDict, ThreadGroup};
+use dcp::{
+    Collective, DefaultSavePlanner, Error, PlanError, SavePlanner, SaveReport, Saver, StateDict, ThreadGroup, whole,
+};
 use ndarray::Array1;
 
 struct NodeLeadersWrite {

@@ -1,7 +1,6 @@
 //! A trainer saves itself, and another one goes on from there.
 
-use dcp::crates::dcp_stateful::{value, whole, whole_mut};
-use dcp::{Loaded, StateDict, StateTarget, Stateful, StatefulError, TargetLeaf};
+use dcp::{Loaded, StateDict, StateTarget, Stateful, StatefulError, TargetLeaf, value, whole, whole_mut};
 use ndarray::{Array1, Array2};
 
 struct Trainer {

@@ -5,10 +5,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use dcp::crates::dcp_stateful::{part, part_mut};
 use dcp::{
     Collective, DType, DeviceMesh, Error, LoadReport, Loader, Placement, SaveReport, Saver, StateDict, StateTarget,
-    TensorSpec, ThreadGroup, TypesError,
+    TensorSpec, ThreadGroup, TypesError, part, part_mut,
 };
 use ndarray::Array2;
 

@@ -1,7 +1,6 @@
 //! Reads a few rows of a large tensor. No other byte of it is read.
 
-use dcp::crates::dcp_stateful::whole;
-use dcp::{Checkpoint, Region, Saver, StateDict, ViewMut};
+use dcp::{Checkpoint, Region, Saver, StateDict, ViewMut, whole};
 use ndarray::Array2;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

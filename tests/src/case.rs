@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dcp::{
     Collective, Dedup, DefaultSavePlanner, Error, LoadReport, Loaded, LoadedLeaf, Loader, OwnedTensor, SaveReport,
-    Saver, StateDict, StateTarget, Store, TargetLeaf, Value,
+    Saver, StateDict, StateTarget, StorageReader, Store, TargetLeaf, Value,
 };
 use dcp_types::strategies::{dtypes, shapes, state_trees, values};
 use dcp_types::{DType, Dict, Shape, StateLeaf, Tree};
@@ -188,13 +188,32 @@ impl Case {
         place: impl Fn(usize) -> Place + Sync,
         choose: impl for<'l> Fn(Loader<'l>) -> Loader<'l> + Sync,
     ) -> Result<LoadReport, Error> {
+        self.load_by(choose, |loader, position, target| loader.load_into(target, place(position)))
+    }
+
+    /// The same through any reader.
+    ///
+    /// # Panics
+    /// If anything differs.
+    ///
+    /// # Errors
+    /// The first error of a rank.
+    pub fn load_through(&self, reader: &dyn StorageReader) -> Result<LoadReport, Error> {
+        self.load_by(|loader| loader, |loader, _, target| loader.load_from(reader, target))
+    }
+
+    fn load_by(
+        &self,
+        choose: impl for<'l> Fn(Loader<'l>) -> Loader<'l> + Sync,
+        load: impl Fn(&Loader<'_>, usize, StateTarget<'_>) -> Result<(Loaded, LoadReport), Error> + Sync,
+    ) -> Result<LoadReport, Error> {
         let reports = self.load.run(|collective, rank| {
             let position = collective.rank();
             let loader = Loader::new().group(collective).coordinator(self.load.coordinator).patience(PATIENCE);
             let loader = choose(loader.threads(self.options.threads));
             let mut buffers: Vec<Buffer> =
                 self.tensors(position, |tensor| &tensor.loaded).map(|(_, part)| Buffer::blank(part)).collect();
-            let (loaded, report) = loader.load_into(self.target(position, &mut buffers), place(position))?;
+            let (loaded, report) = load(&loader, position, self.target(position, &mut buffers))?;
             let expected = self.filled(position, rank, |tensor| &tensor.loaded);
             for (number, (found, expected)) in buffers.iter().zip(&expected).enumerate() {
                 let spec = expected.spec();

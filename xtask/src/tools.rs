@@ -26,16 +26,43 @@ pub(crate) fn need_cpp_compiler(shell: &Shell) -> Result<(), Failure> {
     if has_cpp_compiler(shell) {
         return Ok(());
     }
-    println!("libFuzzer needs a C++ compiler; trying to install one");
-    for words in [["apt-get", "install"].as_slice(), &["sudo", "-n", "apt-get", "install"]] {
-        let mut install = shell.program(words[0]);
-        install.args(&words[1..]).args(["-y", "--no-install-recommends", "g++"]);
-        install.env("DEBIAN_FRONTEND", "noninteractive");
-        if shell.succeeds(install) && has_cpp_compiler(shell) {
-            return Ok(());
+    install(shell, "g++");
+    if has_cpp_compiler(shell) {
+        return Ok(());
+    }
+    Err(Failure::new("libFuzzer needs a C++ compiler: install g++ or clang, or leave the step out (`--skip fuzz`)"))
+}
+
+/// Makes sure that there is a Python 3.
+pub(crate) fn need_python(shell: &Shell) -> Result<(), Failure> {
+    let has_python = || {
+        let mut python = shell.program("python3");
+        python.arg("--version");
+        shell.succeeds(python)
+    };
+    if has_python() {
+        return Ok(());
+    }
+    install(shell, "python3");
+    if has_python() {
+        return Ok(());
+    }
+    Err(Failure::new("there is no python3: install it, or leave the step out (`--skip reader`)"))
+}
+
+/// Tries to install a package of the system, where that is Debian or one of its kin and we may.
+fn install(shell: &Shell, package: &str) {
+    println!("trying to install {package}");
+    for words in [["apt-get"].as_slice(), &["sudo", "-n", "apt-get"]] {
+        let apt = |arguments: &[&str]| {
+            let mut apt = shell.program(words[0]);
+            apt.args(&words[1..]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+            shell.succeeds(apt)
+        };
+        if apt(&["update"]) && apt(&["install", "-y", "--no-install-recommends", package]) {
+            return;
         }
     }
-    Err(Failure::new("there is no C++ compiler: install g++ or clang, or leave the step out (`--skip fuzz`)"))
 }
 
 /// Whether `cargo nextest` is there; `cargo test` does as well.

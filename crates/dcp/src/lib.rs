@@ -27,7 +27,7 @@ pub use dcp_fs::{Durability, LocalStore};
 #[cfg(feature = "native")]
 pub use dcp_native::NativeFormat;
 pub use dcp_planner::{LoadPlanner, PlanError, Problem, SavePlanner};
-pub use dcp_stateful::{Stateful, StatefulError};
+pub use dcp_stateful::{AppState, FromValue, Stateful, StatefulError, part, part_mut, value, whole, whole_mut};
 pub use dcp_storage::{
     ComposedReader, ComposedWriter, Format, MemoryStore, ReadReport, StorageError, StorageReader, StorageWriter, Store,
     Verify, WriteReport,
@@ -58,3 +58,8 @@ pub fn save<S: Stateful + ?Sized>(state: &S, to: impl Into<Location>) -> Result<
 pub fn load<S: Stateful + ?Sized>(state: &mut S, from: impl Into<Location>) -> Result<LoadReport, Error> {
     Loader::new().load(state, from)
 }
+
+/// The program in the README, so that it is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

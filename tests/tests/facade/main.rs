@@ -1,7 +1,11 @@
 //! Tests of the whole system through its facade.
 
+mod choices;
 mod exact;
+mod fits;
 mod planners;
+mod plug;
+mod reuse;
 mod round_trip;
 mod slices;
 mod symbolic;

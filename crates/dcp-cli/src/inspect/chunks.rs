@@ -57,6 +57,7 @@ fn grid_chunk(cuts: &[Vec<(u64, u64)>], mut number: u64) -> Option<Chunk> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dcp::crates::dcp_types::ChunkList;
     use dcp::{DType, DeviceMesh, Placement, Shape};
     use std::sync::Arc;
 
@@ -81,5 +82,18 @@ mod tests {
         check(&[4, 2], &[3], &[Shard(0), Replicate], 3);
         check(&[4, 2], &[], &[Replicate, Replicate], 1);
         check(&[4, 2], &[5, 0], &[Shard(0), Shard(1)], 0);
+    }
+
+    #[test]
+    fn listed_chunks_keep_their_numbers() {
+        let shape = Shape::new([5]).expect("shape");
+        let regions = [Region::new([3], [2]), Region::new([0], [3])].map(|region| region.expect("region"));
+        let list = ChunkList::new(&shape, regions.to_vec()).expect("tiles");
+        let tensor = TensorEntry { dtype: DType::Bool, shape: shape.clone(), chunks: Chunks::List(list) };
+        let walked: Vec<Chunk> = walk(&tensor).collect();
+        assert_eq!(walked, tensor.chunks_meeting(&Region::full(&shape)));
+        assert_eq!(count(&tensor), 2);
+        let whole = TensorEntry { chunks: Chunks::Whole, ..tensor };
+        assert_eq!((count(&whole), walk(&whole).count()), (1, 1));
     }
 }

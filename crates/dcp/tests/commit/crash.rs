@@ -108,6 +108,14 @@ impl Store for Removed {
         self.objects.lock().expect("lock").push(removed);
         self.inner.delete(path).await
     }
+
+    async fn unfinished(&self) -> Result<Vec<StorePath>, StorageError> {
+        self.inner.unfinished().await
+    }
+
+    async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
+        self.inner.discard_unfinished(path).await
+    }
 }
 
 /// Only so that a place in memory is known to be one.

@@ -1,6 +1,7 @@
 //! Places to save to, checkpoints that can be told apart, and what is checked of them.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -103,10 +104,20 @@ const FOREIGN: [(&str, &[u8]); 5] = [
     ("other/__0_0.g1.distcp", b"somebody else's"),
 ];
 
-/// Saves checkpoint `number` from a single process, whose claim is abandoned at once.
+/// One of the two functions below.
+pub(crate) type Save = fn(Arc<dyn Store>, u32, bool) -> Result<SaveReport, Error>;
+
+/// Saves checkpoint `number` from a single process, whose claim may be taken for abandoned at once.
 pub(crate) fn save(store: Arc<dyn Store>, number: u32, overwrite: bool) -> Result<SaveReport, Error> {
     save_through(&writer(store, overwrite), number)
 }
+
+/// The same with a claim that nobody may touch.
+pub(crate) fn save_alive(store: Arc<dyn Store>, number: u32, overwrite: bool) -> Result<SaveReport, Error> {
+    save_through(&writer(store, overwrite).claim_lifetime(DAY), number)
+}
+
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn writer(store: Arc<dyn Store>, overwrite: bool) -> ComposedWriter {
     let format = Arc::new(NativeFormat::new().files_per_rank(2));
@@ -213,6 +224,17 @@ pub(crate) fn everything(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
 
 pub(crate) fn path(name: &str) -> StorePath {
     StorePath::parse(name).expect("a valid name")
+}
+
+/// Whether a saver that was not the first to commit is told so.
+pub(crate) fn tells_the_loser(error: &StorageError, overwrite: bool, alive: bool) -> bool {
+    match error {
+        StorageError::PreconditionFailed { .. } => true,
+        StorageError::Exists { .. } => !overwrite,
+        // Somebody took it for dead and removed what it was writing.
+        StorageError::Io { operation: "finish", source, .. } => !alive && source.kind() == io::ErrorKind::NotFound,
+        _ => false,
+    }
 }
 
 /// The storage error that a save ended with.
