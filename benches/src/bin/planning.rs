@@ -99,6 +99,9 @@ fn specs(tensors: usize, data: u32) -> Result<Vec<TensorSpec>, Box<dyn Error>> {
     Ok((0..tensors).map(spec).collect::<Result<_, _>>()?)
 }
 
+/// Ranks that declare the same.
+type Group = (Vec<Rank>, SavePlan);
+
 /// Every rank declares what it has; equal declarations are kept once, as the coordinator would.
 fn declare(
     specs: &[TensorSpec],
@@ -106,30 +109,20 @@ fn declare(
     args: &Args,
     ctx: &(dyn Fn(Rank) -> PlanContext + Sync),
 ) -> Result<Vec<Declared>, Box<dyn Error>> {
-    let groups: Mutex<HashMap<[Digest; 4], (Vec<Rank>, SavePlan)>> = Mutex::default();
+    let groups: Mutex<HashMap<[Digest; 4], Group>> = Mutex::default();
     let parts: Mutex<HashMap<Digest, SavePlan>> = Mutex::default();
-    let threads = std::thread::available_parallelism().map_or(2, usize::from) as u32;
-    let declare = &|thread: u32| -> Result<(), String> {
-        for rank in (thread..args.ranks).step_by(threads as usize) {
-            let state = state(specs, rank).map_err(|error| error.to_string())?;
-            let mut plan = planner.local_plan(&state, &ctx(rank)).map_err(|error| error.to_string())?;
-            if rank != 0 {
-                plan.order = Vec::new();
-            }
-            let digests = [plan.meshes.digest(), plan.tensors.digest(), plan.regions.digest(), plan.values.digest()];
-            let mut parts = parts.lock().map_err(|error| error.to_string())?;
-            let known = parts.entry(digests[1]).or_insert_with(|| plan.clone());
-            plan.tensors = known.tensors.clone();
-            plan.meshes = known.meshes.clone();
-            drop(parts);
-            let mut groups = groups.lock().map_err(|error| error.to_string())?;
-            groups.entry(digests).or_insert_with(|| (Vec::new(), plan)).0.push(rank);
-        }
+    on_all_cores(args.ranks, &|rank| {
+        let state = state(specs, rank).map_err(|error| error.to_string())?;
+        let mut plan = planner.local_plan(&state, &ctx(rank)).map_err(|error| error.to_string())?;
+        let digests = [plan.meshes.digest(), plan.tensors.digest(), plan.regions.digest(), plan.values.digest()];
+        let mut parts = parts.lock().map_err(|error| error.to_string())?;
+        let known = parts.entry(digests[1]).or_insert_with(|| plan.clone());
+        plan.tensors = known.tensors.clone();
+        plan.meshes = known.meshes.clone();
+        drop(parts);
+        let mut groups = groups.lock().map_err(|error| error.to_string())?;
+        groups.entry(digests).or_insert_with(|| (Vec::new(), plan)).0.push(rank);
         Ok(())
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || declare(thread))).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread panicked".to_owned())?)
     })?;
     let groups = groups.into_inner()?;
     let mut declared: Vec<Declared> =
@@ -170,29 +163,45 @@ impl DataSource for Shard {
 
 /// What every rank would report of its files after writing them.
 fn summaries(format: &NativeFormat, plan: &GlobalPlan, ranks: Rank) -> Result<Vec<(Rank, Bytes)>, Box<dyn Error>> {
-    let mut summaries = Vec::with_capacity(ranks as usize);
-    for rank in 0..ranks {
-        let mut files = Vec::new();
-        for layout in format.lay_out(plan, rank, 0)? {
-            let (mut size, mut segments) = (0u64, Vec::new());
-            for segment in layout.segments {
-                match segment {
-                    Segment::Align(to) => size = size.next_multiple_of(to),
-                    Segment::Item { item, checksum_block } => {
-                        let length = if let WriteWhat::Chunk(_, bytes) = item.what { bytes } else { 9 };
-                        let checksums = vec![0; length.div_ceil(checksum_block) as usize];
-                        segments.push(WrittenSegment { offset: size, length, item: Some(item), checksums });
-                        size += length;
-                    }
-                    _ => {}
+    let all: Mutex<Vec<(Rank, Bytes)>> = Mutex::default();
+    on_all_cores(ranks, &|rank| {
+        let summary = summary(format, plan, rank).map_err(|error| error.to_string())?;
+        all.lock().map_err(|error| error.to_string())?.push((rank, summary));
+        Ok(())
+    })?;
+    Ok(all.into_inner()?)
+}
+
+fn summary(format: &NativeFormat, plan: &GlobalPlan, rank: Rank) -> Result<Bytes, dcp::StorageError> {
+    let mut files = Vec::new();
+    for layout in format.lay_out(plan, rank, 0)? {
+        let (mut size, mut segments) = (0u64, Vec::new());
+        for segment in layout.segments {
+            match segment {
+                Segment::Align(to) => size = size.next_multiple_of(to),
+                Segment::Item { item, checksum_block } => {
+                    let length = if let WriteWhat::Chunk(_, bytes) = item.what { bytes } else { 9 };
+                    let checksums = vec![0; length.div_ceil(checksum_block) as usize];
+                    segments.push(WrittenSegment { offset: size, length, item: Some(item), checksums });
+                    size += length;
                 }
+                _ => {}
             }
-            size += 4 * segments.iter().map(|segment| segment.checksums.len() as u64).sum::<u64>();
-            files.push(WrittenFile { path: layout.path, size, segments });
         }
-        summaries.push((rank, format.summarise(&files)?));
+        size += 4 * segments.iter().map(|segment| segment.checksums.len() as u64).sum::<u64>();
+        files.push(WrittenFile { path: layout.path, size, segments });
     }
-    Ok(summaries)
+    format.summarise(&files)
+}
+
+/// Does the work of every rank.
+fn on_all_cores(ranks: Rank, work: &(dyn Fn(Rank) -> Result<(), String> + Sync)) -> Result<(), String> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let share = |thread: usize| (thread as u32..ranks).step_by(threads).try_for_each(work);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || share(thread))).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread panicked".to_owned())?)
+    })
 }
 
 type Opened = (dcp::ComposedReader, dcp::crates::dcp_storage::Io<'static>);

@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use dcp_planner::PlanError;
+use dcp_planner::{PlanContext, PlanError};
 use dcp_types::{
     DeviceMesh, Digest, FlatState, Fqn, LocalTensor, PlanPart, Rank, RegionsDecl, SavePlan, Sharding, StateLeaf,
     StatePath, TensorDecl, TypesError, Value, ValueDecl,
 };
 
-pub(crate) fn declare(state: &FlatState<'_>, rank: Rank) -> Result<SavePlan, PlanError> {
+pub(crate) fn declare(state: &FlatState<'_>, ctx: &PlanContext) -> Result<SavePlan, PlanError> {
     let mut declarations = Declarations::default();
     for (fqn, (path, leaf)) in state {
         let declared = match leaf {
-            StateLeaf::Tensor(tensor) => declarations.tensor(path, tensor, rank),
+            StateLeaf::Tensor(tensor) => declarations.tensor(path, tensor, ctx.rank),
             StateLeaf::Value(value) => declarations.value(path, value),
         };
         declared.map_err(|fault| PlanError::types(fqn, fault))?;
@@ -22,7 +22,11 @@ pub(crate) fn declare(state: &FlatState<'_>, rank: Rank) -> Result<SavePlan, Pla
         tensors: PlanPart::new(declarations.tensors)?,
         regions: PlanPart::new(declarations.regions)?,
         values: PlanPart::new(declarations.values)?,
-        order: state.values().map(|(path, _)| path.clone()).collect(),
+        order: if ctx.rank == ctx.coordinator {
+            state.values().map(|(path, _)| path.clone()).collect()
+        } else {
+            Vec::new()
+        },
     })
 }
 

@@ -95,7 +95,7 @@ impl DefaultSavePlanner {
 
 impl SavePlanner for DefaultSavePlanner {
     fn local_plan(&self, state: &FlatState<'_>, ctx: &PlanContext) -> Result<SavePlan, PlanError> {
-        declare::declare(state, ctx.rank)
+        declare::declare(state, ctx)
     }
 
     fn global_plan(&self, declared: &[Declared], ctx: &PlanContext) -> Result<GlobalPlan, PlanError> {

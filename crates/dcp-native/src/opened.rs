@@ -18,12 +18,21 @@ pub(crate) struct OpenedNative {
     fingerprint: Digest,
     /// The checksum tables of the files that were looked into so far.
     tables: Mutex<HashMap<StorePath, Arc<[u32]>>>,
+    /// What was computed of ranks so far.
+    places: Mutex<HashMap<Rank, Arc<Places>>>,
 }
+
+/// Where everything lies that a rank has written, by entry and chunk.
+type Places = HashMap<(usize, Option<Region>), Place>;
+
+/// So many places are remembered at the most.
+const REMEMBERED: usize = 1 << 16;
 
 impl OpenedNative {
     pub(crate) fn decode(index: &[u8]) -> Result<Self, StorageError> {
         let fingerprint = Digest::of(index);
-        Ok(Self { index: Index::decode(index)?, fingerprint, tables: Mutex::default() })
+        let (tables, places) = Default::default();
+        Ok(Self { index: Index::decode(index)?, fingerprint, tables, places })
     }
 
     fn path(&self, rank: Rank, number: u32) -> Result<StorePath, StorageError> {
@@ -43,8 +52,22 @@ impl OpenedNative {
         }
     }
 
-    /// Where everything lies that a rank has written.
-    fn places(&self, rank: Rank) -> Result<HashMap<(usize, Option<Region>), Place>, StorageError> {
+    /// Where everything lies that a rank has written; computed anew only if it is not remembered.
+    fn places(&self, rank: Rank) -> Result<Arc<Places>, StorageError> {
+        let remembered = || self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = remembered().get(&rank) {
+            return Ok(Arc::clone(places));
+        }
+        let places = Arc::new(self.compute_places(rank)?);
+        let mut remembered = remembered();
+        if remembered.values().map(|places| places.len()).sum::<usize>() + places.len() > REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(rank, Arc::clone(&places));
+        Ok(places)
+    }
+
+    fn compute_places(&self, rank: Rank) -> Result<Places, StorageError> {
         let facts = self.index.files_of(rank);
         let lies = |reason: String| match self.path(rank, 0) {
             Ok(path) => StorageError::Corrupt { path, offset: 0, reason },

@@ -120,6 +120,12 @@ pub enum StorageError {
         /// The checksum of what was read.
         found: u32,
     },
+    /// The bytes of a value are sound, but do not decode.
+    #[error("a value does not decode: {reason}")]
+    BadValue {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// The file was written by a newer version of this format.
     #[error("{path} is of version {found} of its format; this build reads up to version {supported}")]
     TooNew {
@@ -220,6 +226,7 @@ impl StorageError {
             Self::Overwritten { .. } => "overwritten",
             Self::Corrupt { .. } => "corrupt",
             Self::Damaged { .. } => "damaged",
+            Self::BadValue { .. } => "bad-value",
             Self::TooNew { .. } => "too-new",
             Self::Unsupported { .. } => "unsupported",
             Self::NoSource { .. } => "no-source",
@@ -248,6 +255,7 @@ impl StorageError {
             self,
             Self::Corrupt { .. }
                 | Self::Damaged { .. }
+                | Self::BadValue { .. }
                 | Self::NotFound { .. }
                 | Self::OutOfRange { .. }
                 | Self::NotAFile { .. }

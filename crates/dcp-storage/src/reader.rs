@@ -37,10 +37,9 @@ pub trait StorageReader: Send + Sync {
     /// Decodes the bytes of a value.
     ///
     /// # Errors
-    /// [`StorageError::Unsupported`] if they do not decode.
+    /// [`StorageError::BadValue`] if they do not decode.
     fn decode_value(&self, bytes: &[u8]) -> Result<Value, StorageError> {
-        Value::decode(bytes)
-            .map_err(|fault| StorageError::Unsupported { format: "value encoding", what: fault.to_string() })
+        Value::decode(bytes).map_err(|fault| StorageError::BadValue { reason: fault.to_string() })
     }
 
     /// Reads items into their destinations.

@@ -11,7 +11,7 @@ pub struct ReadReport {
     pub needed: u64,
     /// Bytes that were read for them.
     pub read: u64,
-    /// Of the bytes asked for, those whose checksum was compared.
+    /// Of the bytes asked for, those whose checksum was compared, at least.
     pub verified: u64,
     /// Bytes read of indexes, headers and checksum tables.
     pub overhead: u64,

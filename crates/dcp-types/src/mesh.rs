@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::{Rank, TypesError};
 
@@ -214,8 +215,8 @@ fn unravel(mut position: u64, shape: &[u32]) -> Vec<u32> {
     coordinate
 }
 
-fn by_descending_stride(strides: &[u32]) -> Vec<usize> {
-    let mut dims: Vec<usize> = (0..strides.len()).collect();
+fn by_descending_stride(strides: &[u32]) -> SmallVec<[usize; 4]> {
+    let mut dims: SmallVec<[usize; 4]> = (0..strides.len()).collect();
     dims.sort_by_key(|&dim| std::cmp::Reverse(strides[dim]));
     dims
 }

@@ -1,6 +1,6 @@
 //! Places in a state tree, and the flat names that stand for them.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -108,13 +108,13 @@ pub enum Segment {
 /// A place in a state tree: the steps that lead to it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct StatePath(Vec<Segment>);
+pub struct StatePath(Arc<[Segment]>);
 
 impl StatePath {
     /// The place that these steps lead to.
     #[must_use]
     pub fn new(segments: Vec<Segment>) -> Self {
-        Self(segments)
+        Self(segments.into())
     }
 
     /// The steps, outermost first.
@@ -126,29 +126,24 @@ impl StatePath {
     /// The flat name of this place: its steps joined by dots, as PyTorch does.
     #[must_use]
     pub fn fqn(&self) -> Fqn {
-        let parts: Vec<String> = self
-            .0
-            .iter()
-            .map(|segment| match segment {
-                Segment::Key(key) => key.to_string(),
-                Segment::Item(index) | Segment::TupleItem(index) => index.to_string(),
-            })
-            .collect();
-        parts.join(".").into()
-    }
-
-    pub(crate) fn push(&mut self, segment: Segment) {
-        self.0.push(segment);
-    }
-
-    pub(crate) fn pop(&mut self) {
-        self.0.pop();
+        let mut name = String::new();
+        for (number, segment) in self.0.iter().enumerate() {
+            if number > 0 {
+                name.push('.');
+            }
+            // Writing to a string cannot fail.
+            let _ = match segment {
+                Segment::Key(key) => write!(name, "{key}"),
+                Segment::Item(index) | Segment::TupleItem(index) => write!(name, "{index}"),
+            };
+        }
+        name.into()
     }
 }
 
 impl fmt::Display for StatePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for segment in &self.0 {
+        for segment in self.0.iter() {
             match segment {
                 Segment::Key(key) => write!(f, "[{key:?}]")?,
                 Segment::Item(index) => write!(f, "[{index}]")?,

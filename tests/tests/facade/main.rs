@@ -2,6 +2,7 @@
 
 mod choices;
 mod exact;
+mod failures;
 mod fits;
 mod planners;
 mod plug;

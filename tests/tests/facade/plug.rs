@@ -183,7 +183,8 @@ fn a_writer_that_fails_is_told_to_clean_up() {
     let vault = Vault::default();
     let error = Saver::new().save_to(&vault, &bad_state()).expect_err("the source fails");
     assert!(matches!(&error, Error::Storage(error) if error.kind() == "no-source"), "{error}");
-    assert_eq!((vault.shelves().aborted.clone(), vault.shelves().loose.len()), (vec![(1, true)], 0));
+    assert_eq!(vault.shelves().aborted, [(1, true)]);
+    assert!(vault.shelves().loose.is_empty());
     let outcome = Loader::new().load_from(&vault, dcp::StateTarget::new()).map(|_| ());
     assert!(matches!(outcome, Err(Error::Storage(error)) if error.kind() == "no-checkpoint"));
 }
@@ -217,5 +218,5 @@ fn a_kept_saver_asks_each_writer_about_the_plan() {
         });
         assert_eq!(reused, [false, true, true]);
     });
-    assert_eq!((first.shelves().prepared, second.shelves().prepared), (2, 1));
+    assert_eq!([&first, &second].map(|vault| vault.shelves().prepared), [2, 1]);
 }

@@ -128,7 +128,7 @@ fn distribute(link: &Link<'_>, step: Step, mut message: impl FnMut(usize) -> Vec
 
 /// An error when a rank that waits for the outcome gave up or is gone meanwhile: after a stall of the coordinator, say.
 /// Then there must be no outcome for anybody.
-fn no_objections(link: &Link<'_>, step: Step) -> Result<(), CollectiveError> {
+pub(super) fn no_objections(link: &Link<'_>, step: Step) -> Result<(), CollectiveError> {
     let now = Instant::now();
     for position in link.others() {
         loop {

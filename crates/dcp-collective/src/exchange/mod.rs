@@ -416,6 +416,8 @@ where
     E: WireError,
 {
     let (own, frames) = coordinator::collect(Gather::new(link, step, |_| true), link, step, local)?;
+    // What `reduce` does may be for good. If the coordinator's own work stalled for too long, the others have given up.
+    coordinator::no_objections(link, step)?;
     coordinator::work(link, step, |progress| {
         let values = coordinator::decode(link, step, Some(own), frames, progress)?;
         reduce(values.into_iter().map(|(_, value)| value).collect(), progress).map_err(StepError::Own)

@@ -4,6 +4,7 @@ use dcp::crates::dcp_types::TypesError;
 use dcp::{Checkpoint, Error, StorageError};
 use serde_json::{Value, json};
 
+use crate::allocator::{alone, modestly};
 use crate::support::{INDEX, Objects, corrupt_at, load, refused, store};
 
 /// An index with this body.
@@ -13,6 +14,12 @@ fn framed(body: &[u8]) -> Objects {
     index.extend(body);
     index.extend(twox_hash::XxHash3_128::oneshot(&index).to_le_bytes());
     vec![(INDEX.to_owned(), index)]
+}
+
+/// Makes something large while nothing is measured.
+fn large(make: impl FnOnce() -> Objects) -> Objects {
+    let _alone = alone();
+    make()
 }
 
 /// An index with a body that is MessagePack of the same structure as this JSON.
@@ -108,6 +115,17 @@ fn deep_nesting_is_corrupt() {
         let sound = rmp_serde::to_vec(&body(&json!([]), &json!([]), &json!([]))).expect("encodes");
         let in_place = [&sound[..sound.len() - 1], &deep].concat();
         assert!(corrupt_at(&refused(&framed(&in_place)), INDEX));
+    }
+}
+
+/// A list for which memory is taken on its word, in a list for which it is, and so on.
+#[test]
+fn lengths_are_not_believed_on_any_level_of_a_value() {
+    for name in [b"\xa4List".as_slice(), b"\xa5Tuple", b"\xa4Dict"] {
+        let level = [&[0x81], name, &[0xdd, 0xff, 0xff, 0xff, 0xff]].concat();
+        let deep = level.repeat(96);
+        let decoded = modestly(deep.len(), || dcp::Value::decode(&deep));
+        assert!(matches!(decoded, Err(TypesError::Decode { .. })), "{decoded:?}");
     }
 }
 
@@ -245,29 +263,29 @@ fn many_ranks(count: u64) -> Value {
 /// Each rank that is listed would have thousands of chunks, which cost the index nothing.
 #[test]
 fn strided_shards_do_not_multiply() {
-    let ranks = many_ranks(20_000);
-    let meshes = mesh(&json!([20_000]), &json!({"a": [0, [1]]}));
-    let entries = sharded(&json!([1u64 << 50]), &json!({"g": [0, [{"t": [0, 4096]}], 0]}));
-    is_corrupt(&body(&meshes, &entries, &ranks));
-    // Few enough for one tensor, but not for all of them.
-    let ranks = many_ranks(16);
-    let meshes = mesh(&json!([16]), &json!({"a": [0, [1]]}));
-    let grid = |number: u64| {
-        entry(&number.to_string(), &json!({"t": ["uint8", [1u64 << 50], {"g": [0, [{"t": [0, 4096]}], 0]}]}))
-    };
-    let entries: Value = (0..2000).map(grid).collect();
-    is_corrupt(&body(&meshes, &entries, &ranks));
+    let grid = json!({"t": ["uint8", [1u64 << 50], {"g": [0, [{"t": [0, 4096]}], 0]}]});
+    // Too many for one tensor; and few enough for one, but not for all of them.
+    for (ranks, tensors) in [(20_000, 1), (16, 2000)] {
+        let objects = large(|| {
+            let meshes = mesh(&json!([ranks]), &json!({"a": [0, [1]]}));
+            let entries: Value = (0..tensors).map(|number: u64| entry(&number.to_string(), &grid)).collect();
+            index(&body(&meshes, &entries, &many_ranks(ranks)))
+        });
+        let error = refused(&objects);
+        assert!(corrupt_at(&error, INDEX), "{error}");
+    }
 }
 
 /// Counting the chunks of a tensor does not take a step for each of them.
 #[test]
 fn many_large_meshes_are_opened_at_once() {
-    let ranks = many_ranks(10_000);
-    let meshes = mesh(&json!([19_999]), &json!({"a": [0, [1]]}));
     // 10,000 chunks each, as there are files, but twice as many ranks in the mesh.
-    let grid = |number: u64| entry(&number.to_string(), &json!({"t": ["uint8", [20_000], {"g": [0, [{"s": 0}], 0]}]}));
-    let entries: Value = (0..10_000).map(grid).collect();
-    let objects = index(&body(&meshes, &entries, &ranks));
+    let grid = json!({"t": ["uint8", [20_000], {"g": [0, [{"s": 0}], 0]}]});
+    let objects = large(|| {
+        let meshes = mesh(&json!([19_999]), &json!({"a": [0, [1]]}));
+        let entries: Value = (0..10_000).map(|number: u64| entry(&number.to_string(), &grid)).collect();
+        index(&body(&meshes, &entries, &many_ranks(10_000)))
+    });
     let start = std::time::Instant::now();
     Checkpoint::open(store(&objects)).expect("opens");
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
@@ -276,13 +294,16 @@ fn many_large_meshes_are_opened_at_once() {
 /// However many files the index says that there are, items are placed in no time.
 #[test]
 fn many_files_for_many_items_are_laid_out_at_once() {
+    let _alone = alone();
     let count = 50_000u64;
     let one = |number: u64| entry(&number.to_string(), &json!({"t": ["uint8", [1], {"w": 0}]}));
     let entries: Value = (0..count).map(one).collect();
     let files: Value = (0..count).map(|number| json!([number, 5, 0, []])).collect();
     let objects = index(&json!([1, u32::MAX, 64, 65536, [[], entries], [[0, files]], []]));
     // Not measured: all that an index of some MB describes is more than a few MB in memory.
+    let start = std::time::Instant::now();
     let refused = Checkpoint::open(store(&objects)).and_then(|checkpoint| checkpoint.tensor("0"));
     let missing = matches!(&refused, Err(Error::Storage(error)) if matches!(**error, StorageError::NotFound { .. }));
     assert!(missing, "{refused:?}");
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }

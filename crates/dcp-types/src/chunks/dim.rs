@@ -126,6 +126,15 @@ impl DimGrid {
         })
     }
 
+    /// The one run (start, length) that a coordinate holds, perhaps empty; `None` if a step splits, so that there may be several.
+    pub(super) fn run_of(&self, coordinate: impl Iterator<Item = u32>) -> Option<(u64, u64)> {
+        self.steps.iter().zip(coordinate).try_fold((0, self.len), |(start, len), (step, c)| {
+            let shard = shard_len(len, step.ways);
+            let low = shard.saturating_mul(u64::from(c)).min(len);
+            (step.split == 1).then(|| (start + low, chunk_len(len, shard, u64::from(c))))
+        })
+    }
+
     /// The runs (start, length) that a coordinate holds, in the order in which they stand in its local buffer.
     pub(super) fn runs_of(&self, coordinate: impl Iterator<Item = u32>) -> Vec<(u64, u64)> {
         let mut runs = vec![(0, self.len)];
@@ -232,6 +241,9 @@ mod tests {
                 for coordinate in coordinates(&grid) {
                     let runs = grid.runs_of(coordinate.iter().copied());
                     assert_eq!(runs.iter().map(|run| run.1).sum::<u64>(), grid.held(coordinate.iter().copied()));
+                    if let Some(run) = grid.run_of(coordinate.iter().copied()) {
+                        assert_eq!(runs, Vec::from_iter(Some(run).filter(|run| run.1 > 0)));
+                    }
                     for (start, length) in runs {
                         let expected = Piece { start, end: start + length, coordinate: coordinate.clone() };
                         for x in start..start + length {

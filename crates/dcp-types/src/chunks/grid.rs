@@ -120,6 +120,15 @@ impl ShardGrid {
     #[must_use]
     pub fn held_by(&self, rank: Rank) -> Vec<HeldRegion> {
         let Some(coordinate) = self.mesh.coordinate_of(rank) else { return Vec::new() };
+        let single = self.dims.iter().map(|dim| dim.run_of(of_steps(dim, &coordinate)));
+        if let Some(runs) = single.collect::<Option<smallvec::SmallVec<[(u64, u64); 4]>>>() {
+            let region = Region::new(runs.iter().map(|run| run.0), runs.iter().map(|run| run.1));
+            let region = region.ok().filter(|region| !region.is_empty());
+            return region
+                .map(|region| HeldRegion { region, buffer_offsets: vec![0; runs.len()] })
+                .into_iter()
+                .collect();
+        }
         let mut held = vec![(Vec::new(), Vec::new(), Vec::new())];
         for dim in self.dims.iter() {
             let runs = dim.runs_of(of_steps(dim, &coordinate));

@@ -123,7 +123,7 @@ pub const MAX_DEPTH: usize = 128;
 /// [`TypesError::NameCollision`] if two places have one name; [`TypesError::TooDeep`].
 pub(super) fn flatten<L>(root: Dict<L>, fold: &dyn Fn(Tree<L>) -> Result<L, Tree<L>>) -> Result<Flat<L>, TypesError> {
     let mut flat = Flat::new();
-    let mut path = StatePath::default();
+    let mut path = Vec::new();
     for (key, node) in root {
         path.push(Segment::Key(key));
         flatten_node(node, fold, &mut path, &mut flat)?;
@@ -135,10 +135,10 @@ pub(super) fn flatten<L>(root: Dict<L>, fold: &dyn Fn(Tree<L>) -> Result<L, Tree
 fn flatten_node<L>(
     node: Tree<L>,
     fold: &dyn Fn(Tree<L>) -> Result<L, Tree<L>>,
-    path: &mut StatePath,
+    path: &mut Vec<Segment>,
     flat: &mut Flat<L>,
 ) -> Result<(), TypesError> {
-    if path.segments().len() > MAX_DEPTH {
+    if path.len() > MAX_DEPTH {
         return Err(TypesError::TooDeep(MAX_DEPTH));
     }
     let mut descend = |segment, child| {
@@ -156,17 +156,19 @@ fn flatten_node<L>(
         Err(Tree::Tuple(items)) => {
             items.into_iter().enumerate().try_for_each(|(i, child)| descend(Segment::TupleItem(number(i)), child))
         }
-        Ok(leaf) | Err(Tree::Leaf(leaf)) => match flat.entry(path.fqn()) {
-            Entry::Vacant(vacant) => {
-                vacant.insert((path.clone(), leaf));
-                Ok(())
+        Ok(leaf) | Err(Tree::Leaf(leaf)) => {
+            let path = StatePath::new(path.clone());
+            match flat.entry(path.fqn()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert((path, leaf));
+                    Ok(())
+                }
+                Entry::Occupied(taken) => {
+                    let (fqn, first) = (taken.key().clone(), taken.get().0.clone());
+                    Err(TypesError::NameCollision { fqn, first, second: path })
+                }
             }
-            Entry::Occupied(taken) => Err(TypesError::NameCollision {
-                fqn: taken.key().clone(),
-                first: taken.get().0.clone(),
-                second: path.clone(),
-            }),
-        },
+        }
     }
 }
 

@@ -20,21 +20,21 @@ pub fn dict_keys() -> impl Strategy<Value = DictKey> + Clone {
 pub fn state_paths() -> impl Strategy<Value = Vec<StatePath>> + Clone {
     super::state_trees(Just(())).prop_map(|tree| {
         let mut paths = Vec::new();
-        below(&tree, &mut StatePath::default(), &mut paths);
+        below(&tree, &mut Vec::new(), &mut paths);
         paths
     })
 }
 
-fn below(dict: &Dict<()>, path: &mut StatePath, paths: &mut Vec<StatePath>) {
+fn below(dict: &Dict<()>, path: &mut Vec<Segment>, paths: &mut Vec<StatePath>) {
     for (key, node) in dict.iter() {
         descend(node, Segment::Key(key.clone()), path, paths);
     }
 }
 
-fn descend(node: &Tree<()>, segment: Segment, path: &mut StatePath, paths: &mut Vec<StatePath>) {
+fn descend(node: &Tree<()>, segment: Segment, path: &mut Vec<Segment>, paths: &mut Vec<StatePath>) {
     path.push(segment);
     match node {
-        Tree::Leaf(()) => paths.push(path.clone()),
+        Tree::Leaf(()) => paths.push(StatePath::new(path.clone())),
         Tree::Dict(dict) => below(dict, path, paths),
         Tree::List(items) => {
             (0..).zip(items).for_each(|(number, item)| descend(item, Segment::Item(number), path, paths));

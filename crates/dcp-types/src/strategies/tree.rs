@@ -25,11 +25,11 @@ pub fn state_trees<L: Clone + Debug + 'static>(
         ]
     });
     vec((super::dict_keys(), tree), 0..5)
-        .prop_map(|entries| distinct(entries.into_iter().collect(), &mut StatePath::default(), &mut HashSet::new()))
+        .prop_map(|entries| distinct(entries.into_iter().collect(), &mut Vec::new(), &mut HashSet::new()))
 }
 
 /// The dict without the nodes whose name another node has.
-fn distinct<L>(dict: Dict<L>, path: &mut StatePath, taken: &mut HashSet<Fqn>) -> Dict<L> {
+fn distinct<L>(dict: Dict<L>, path: &mut Vec<Segment>, taken: &mut HashSet<Fqn>) -> Dict<L> {
     let keep = |(key, node): (DictKey, Tree<L>)| {
         let node = distinct_node(node, Segment::Key(key.clone()), path, taken)?;
         Some((key, node))
@@ -40,11 +40,11 @@ fn distinct<L>(dict: Dict<L>, path: &mut StatePath, taken: &mut HashSet<Fqn>) ->
 fn distinct_node<L>(
     node: Tree<L>,
     segment: Segment,
-    path: &mut StatePath,
+    path: &mut Vec<Segment>,
     taken: &mut HashSet<Fqn>,
 ) -> Option<Tree<L>> {
     path.push(segment);
-    let kept = taken.insert(path.fqn()).then(|| match node {
+    let kept = taken.insert(StatePath::new(path.clone()).fqn()).then(|| match node {
         Tree::Dict(dict) => Tree::Dict(distinct(dict, path, taken)),
         Tree::List(items) => Tree::List(distinct_items(items, Segment::Item, path, taken)),
         Tree::Tuple(items) => Tree::Tuple(distinct_items(items, Segment::TupleItem, path, taken)),
@@ -57,7 +57,7 @@ fn distinct_node<L>(
 fn distinct_items<L>(
     items: Vec<Tree<L>>,
     segment: fn(u32) -> Segment,
-    path: &mut StatePath,
+    path: &mut Vec<Segment>,
     taken: &mut HashSet<Fqn>,
 ) -> Vec<Tree<L>> {
     // Up to the first whose name is taken: what follows would move up into that name.

@@ -109,9 +109,14 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// As [`load_from`](Self::load_from), and whatever the object reports.
     pub fn load<S: Stateful + ?Sized>(&self, state: &mut S, from: impl Into<Location>) -> Result<LoadReport, Error> {
-        let (loaded, report) = self.load_into(state.state_target()?, from)?;
-        state.load_state_dict(loaded)?;
-        Ok(report)
+        self.group.together(|exchange, members| {
+            let lent = &mut *state;
+            let target = move || Ok(lent.state_target()?);
+            let (loaded, report) = self.steps(exchange, members, || self.reader(from), target)?;
+            let take_over = |_: &Progress| Ok::<_, Error>(state.load_state_dict(loaded)?);
+            exchange.all_reduce("take over", take_over, |_: Vec<()>, _| Ok(()))?;
+            Ok(report)
+        })
     }
 
     /// Loads into the buffers of a target. Returns a tree of the target's form with the values in it.
@@ -119,9 +124,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// As [`load_from`](Self::load_from).
     pub fn load_into(&self, target: StateTarget<'_>, from: impl Into<Location>) -> Result<(Loaded, LoadReport), Error> {
-        let store = from.into().store(true)?;
-        let format = formats::detect(&*store, &self.formats, &self.io()?)?;
-        self.load_from(&ComposedReader::new(format, store), target)
+        self.group.together(|exchange, members| self.steps(exchange, members, || self.reader(from), || Ok(target)))
     }
 
     /// Loads through any reader.
@@ -135,30 +138,41 @@ impl<'a> Loader<'a> {
         reader: &dyn StorageReader,
         target: StateTarget<'_>,
     ) -> Result<(Loaded, LoadReport), Error> {
+        self.group
+            .together(|exchange, members| self.steps(exchange, members, || Ok(Reader::Lent(reader)), || Ok(target)))
+    }
+
+    /// Whatever can fail is part of a step, so that all ranks learn of it.
+    fn steps<'r, 't>(
+        &self,
+        exchange: &mut Exchange<'_>,
+        members: &Members,
+        reader: impl FnOnce() -> Result<Reader<'r>, Error>,
+        target: impl FnOnce() -> Result<StateTarget<'t>, Error>,
+    ) -> Result<(Loaded, LoadReport), Error> {
         let start = Instant::now();
-        let io = self.io()?;
-        self.group.together(|exchange, members| {
-            let (metadata, opening) = open(exchange, reader, &io)?;
-            let mut target = Some(target);
-            let (plan, flat) =
-                self.plan(exchange, members, &metadata, || flatten_target(target.take().unwrap_or_default()))?;
-            let read = |progress: &Progress| {
+        let Opened { reader, io, metadata, overhead } = open(exchange, || Ok((reader()?, self.io()?)))?;
+        let (plan, flat) = self.plan(exchange, members, &metadata, || Ok(flatten_target(target()?)?))?;
+        let mut loaded = None;
+        let ranks = exchange.all_reduce(
+            "read",
+            |progress| {
                 let advance = |bytes| progress.advance(bytes);
-                self.read(reader, &metadata, &plan, flat, &io.clone().with_progress(&advance))
-            };
-            let mut loaded = None;
-            let ranks = exchange.all_reduce(
-                "read",
-                |progress| {
-                    let (tree, mut report) = read(progress)?;
-                    report.overhead += opening;
-                    loaded = Some(tree);
-                    Ok::<_, Error>(report)
-                },
-                |reports: Vec<ReadReport>, _| Ok(members.labels.iter().copied().zip(reports).collect()),
-            )?;
-            Ok((loaded.unwrap_or_default(), LoadReport { ranks, elapsed: start.elapsed() }))
-        })
+                let io = io.clone().with_progress(&advance);
+                let (tree, mut report) = self.read(reader.get(), &metadata, &plan, flat, &io)?;
+                report.overhead += overhead;
+                loaded = Some(tree);
+                Ok::<_, Error>(report)
+            },
+            |reports: Vec<ReadReport>, _| Ok(members.labels.iter().copied().zip(reports).collect()),
+        )?;
+        Ok((loaded.unwrap_or_default(), LoadReport { ranks, elapsed: start.elapsed() }))
+    }
+
+    fn reader(&self, from: impl Into<Location>) -> Result<Reader<'static>, Error> {
+        let store = from.into().store(true)?;
+        let format = formats::detect(&*store, &self.formats, &self.io()?)?;
+        Ok(Reader::Own(ComposedReader::new(format, store)))
     }
 
     fn io(&self) -> Result<Io<'static>, Error> {
@@ -172,7 +186,7 @@ impl<'a> Loader<'a> {
         exchange: &mut Exchange<'_>,
         members: &Members,
         metadata: &Metadata,
-        flatten: impl FnOnce() -> Result<FlatTarget<'t>, dcp_types::TypesError>,
+        flatten: impl FnOnce() -> Result<FlatTarget<'t>, Error>,
     ) -> Result<(LoadPlan, FlatTarget<'t>), Error> {
         let mut planned = None;
         exchange.all_reduce(
@@ -246,19 +260,50 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Opens the checkpoint on every rank, until all have opened the same one. Returns also how many bytes this rank has
-/// read for it.
-fn open(exchange: &mut Exchange<'_>, reader: &dyn StorageReader, io: &Io<'_>) -> Result<(Arc<Metadata>, u64), Error> {
+/// What a load goes through.
+enum Reader<'r> {
+    Own(ComposedReader),
+    Lent(&'r dyn StorageReader),
+}
+
+impl Reader<'_> {
+    fn get(&self) -> &dyn StorageReader {
+        match self {
+            Self::Own(reader) => reader,
+            Self::Lent(reader) => *reader,
+        }
+    }
+}
+
+/// A checkpoint that this rank has opened.
+struct Opened<'r> {
+    reader: Reader<'r>,
+    io: Io<'static>,
+    metadata: Arc<Metadata>,
+    /// How many bytes were read for it.
+    overhead: u64,
+}
+
+/// Opens the checkpoint on every rank, until all have opened the same one.
+fn open<'r>(
+    exchange: &mut Exchange<'_>,
+    prepare: impl FnOnce() -> Result<(Reader<'r>, Io<'static>), Error>,
+) -> Result<Opened<'r>, Error> {
     const ATTEMPTS: usize = 5;
+    let (mut prepare, mut opened) = (Some(prepare), None);
     let mut overhead = 0;
     for attempt in 1..=ATTEMPTS {
-        let mut metadata = None;
         let same = exchange.all_reduce(
             "open",
             |_| {
-                let found = io.block_on(reader.read_metadata(io))?;
-                metadata = Some(found.metadata);
+                let (reader, io) = match (prepare.take(), opened.take()) {
+                    (_, Some(Opened { reader, io, .. })) => (reader, io),
+                    (Some(prepare), None) => prepare()?,
+                    (None, None) => unreachable!("after an error there is no further attempt"),
+                };
+                let found = io.block_on(reader.get().read_metadata(&io))?;
                 overhead += found.overhead;
+                opened = Some(Opened { reader, io, metadata: found.metadata, overhead });
                 Ok(found.fingerprint)
             },
             |fingerprints: Vec<Digest>, _| {
@@ -266,8 +311,8 @@ fn open(exchange: &mut Exchange<'_>, reader: &dyn StorageReader, io: &Io<'_>) ->
                 if same || attempt < ATTEMPTS { Ok(same) } else { Err(unsteady()) }
             },
         )?;
-        if let (true, Some(metadata)) = (same, metadata) {
-            return Ok((metadata, overhead));
+        if same && let Some(opened) = opened.take() {
+            return Ok(opened);
         }
     }
     Err(unsteady())

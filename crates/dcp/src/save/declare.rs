@@ -22,6 +22,8 @@ pub(super) struct AllDeclared {
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Outline {
     parts: [Digest; 4],
+    /// Of the order of the rank's tree.
+    order: Digest,
     /// What the plan that it has from its last save was kept under.
     cached: Option<Digest>,
 }
@@ -39,7 +41,8 @@ pub(super) fn agree(
     let outline = |progress: &Progress| {
         let plan: &SavePlan = own.insert(local_plan(progress)?);
         let parts = [plan.meshes.digest(), plan.tensors.digest(), plan.regions.digest(), plan.values.digest()];
-        Ok::<_, Error>(Outline { parts, cached })
+        let order = PlanPart::new(plan.order.clone())?.digest();
+        Ok::<_, Error>(Outline { parts, order, cached })
     };
     let reuse = exchange.all_reduce("declare", outline, |outlines: Vec<Outline>, _| {
         let digest = digest_of(&outlines, members);
@@ -122,10 +125,12 @@ fn group(outlines: &[Outline], parts: &Parts, own: SavePlan, members: &Members) 
     groups
 }
 
-/// Stands for what all ranks have declared, and who they are.
+/// Stands for what all ranks have declared, who they are, and in which order the coordinator has it.
 fn digest_of(outlines: &[Outline], members: &Members) -> Digest {
-    let parts: Vec<_> = outlines.iter().zip(&members.labels).map(|(outline, rank)| (rank, outline.parts)).collect();
-    let ctx = &members.ctx;
-    let encoded = rmp_serde::to_vec(&(ctx.coordinator, parts)).unwrap_or_default();
+    let outlines = || outlines.iter().zip(&members.labels);
+    let parts: Vec<_> = outlines().map(|(outline, rank)| (rank, outline.parts)).collect();
+    let coordinator = members.ctx.coordinator;
+    let order = outlines().find(|(_, rank)| **rank == coordinator).map(|(outline, _)| outline.order);
+    let encoded = rmp_serde::to_vec(&(coordinator, order, parts)).unwrap_or_default();
     Digest::of(&encoded)
 }

@@ -40,8 +40,18 @@ pub struct Saver<'a> {
     overwrite: bool,
     fsync: bool,
     threads: Option<usize>,
-    /// The plan of the last save, by the digest of what all ranks declared.
-    last: Mutex<Option<(Digest, Arc<GlobalPlan>)>>,
+    last: Mutex<Option<Kept>>,
+}
+
+/// The plan of a save, kept for the next one.
+#[derive(Clone)]
+struct Kept {
+    /// Of what all ranks declared.
+    digest: Digest,
+    /// As the planner made it; known to the coordinator alone.
+    made: Option<GlobalPlan>,
+    /// As the writer prepared it.
+    plan: Arc<GlobalPlan>,
 }
 
 impl Default for Saver<'_> {
@@ -134,7 +144,7 @@ impl<'a> Saver<'a> {
     /// # Errors
     /// As [`save_to`](Self::save_to), and whatever the object reports.
     pub fn save<S: Stateful + ?Sized>(&self, state: &S, to: impl Into<Location>) -> Result<SaveReport, Error> {
-        self.save_dict(&state.state_dict()?, to)
+        self.run(|| Ok((self.writer(to)?, state.state_dict()?)))
     }
 
     /// Saves a state dict.
@@ -142,12 +152,7 @@ impl<'a> Saver<'a> {
     /// # Errors
     /// As [`save_to`](Self::save_to).
     pub fn save_dict(&self, state: &StateDict<'_>, to: impl Into<Location>) -> Result<SaveReport, Error> {
-        let format = match &self.format {
-            Some(format) => Arc::clone(format),
-            None => formats::default_format(self.files_per_rank)?,
-        };
-        let store = to.into().store(self.fsync)?;
-        self.save_to(&ComposedWriter::new(format, store).overwrite(self.overwrite), state)
+        self.run(|| Ok((self.writer(to)?, state.reborrow())))
     }
 
     /// Saves a state dict through any writer; [`overwrite`](Self::overwrite), [`fsync`](Self::fsync) and the choices of a format are
@@ -159,32 +164,68 @@ impl<'a> Saver<'a> {
     /// [`Error::Plan`] if ranks contradict each other or themselves (nothing has been written then), [`Error::Storage`],
     /// and [`Error::Collective`], which names the rank, for an error on another rank. What was there before is untouched.
     pub fn save_to(&self, writer: &dyn StorageWriter, state: &StateDict<'_>) -> Result<SaveReport, Error> {
+        self.run(|| Ok((Writer::Lent(writer), state.reborrow())))
+    }
+
+    /// Whatever can fail is part of a step, so that all ranks learn of it.
+    fn run<'s>(
+        &self,
+        prepare: impl FnOnce() -> Result<(Writer<'s>, StateDict<'s>), Error>,
+    ) -> Result<SaveReport, Error> {
         let start = Instant::now();
-        let io = Io::new()?;
-        let io = self.threads.map_or(io.clone(), |threads| io.with_threads(threads));
         self.group.together(|exchange, members| {
             let ctx = &members.ctx;
-            let mut flat = None;
+            let mut ready = None;
             let planned = declare::agree(exchange, members, self.cached(), |_| {
-                let state = flat.insert(flatten_state(state.reborrow())?);
-                Ok(writer.prepare_local_plan(self.planner.local_plan(state, ctx)?)?)
+                let (writer, state) = prepare()?;
+                let (writer, flat, _) = ready.insert((writer, flatten_state(state)?, self.io()?));
+                Ok(writer.get().prepare_local_plan(self.planner.local_plan(flat, ctx)?)?)
             });
             let (declared, reuse) = planned?;
-            let flat = flat.unwrap_or_default();
-            let saving = Saving { saver: self, writer, io: &io, flat: &flat, ctx };
+            let Some((writer, flat, io)) = &ready else { unreachable!("every rank has taken the first step") };
+            let saving = Saving { saver: self, writer: writer.get(), io, flat, ctx };
             let (token, plan) = saving.plan(exchange, declared.as_ref(), reuse)?;
             let ranks = saving.write(exchange, members, &token, &plan)?;
             Ok(SaveReport { ranks, plan_reused: reuse.is_some(), elapsed: start.elapsed() })
         })
     }
 
-    fn cached(&self) -> Option<Digest> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(digest, _)| *digest)
+    fn writer(&self, to: impl Into<Location>) -> Result<Writer<'static>, Error> {
+        let format = match &self.format {
+            Some(format) => Arc::clone(format),
+            None => formats::default_format(self.files_per_rank)?,
+        };
+        let store = to.into().store(self.fsync)?;
+        Ok(Writer::Own(ComposedWriter::new(format, store).overwrite(self.overwrite)))
     }
 
-    fn cached_plan(&self, digest: Digest) -> Option<Arc<GlobalPlan>> {
+    fn io(&self) -> Result<Io<'static>, Error> {
+        let io = Io::new()?;
+        Ok(self.threads.map_or(io.clone(), |threads| io.with_threads(threads)))
+    }
+
+    fn cached(&self) -> Option<Digest> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|kept| kept.digest)
+    }
+
+    fn kept(&self, digest: Digest) -> Option<Kept> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|(cached, _)| *cached == digest).map(|(_, plan)| Arc::clone(plan))
+        last.as_ref().filter(|kept| kept.digest == digest).cloned()
+    }
+}
+
+/// What a save goes through.
+enum Writer<'s> {
+    Own(ComposedWriter),
+    Lent(&'s dyn StorageWriter),
+}
+
+impl Writer<'_> {
+    fn get(&self) -> &dyn StorageWriter {
+        match self {
+            Self::Own(writer) => writer,
+            Self::Lent(writer) => *writer,
+        }
     }
 }
 
@@ -215,19 +256,21 @@ impl Saving<'_, '_> {
         declared: Option<&declare::AllDeclared>,
         reuse: Option<Digest>,
     ) -> Result<(SaveToken, Arc<GlobalPlan>), Error> {
-        let mut started = None;
+        let kept = reuse.and_then(|digest| self.saver.kept(digest));
+        let (mut made, mut started) = (None, None);
         let announced = exchange.broadcast("plan", |_| {
-            let plan = match declared {
-                Some(declared) if reuse.is_none() => {
-                    let plan = self.saver.planner.global_plan(&declared.groups, self.ctx)?;
-                    Some(self.writer.prepare_global_plan(plan)?)
-                }
-                _ => None,
-            };
+            let made = made.insert(match (declared, &kept) {
+                (Some(declared), _) => self.saver.planner.global_plan(&declared.groups, self.ctx)?,
+                (None, Some(Kept { made: Some(made), .. })) => made.clone(),
+                _ => unreachable!("the coordinator has all declarations, or the plan that it made of equal ones"),
+            });
+            // It may be another writer than that of the last save.
+            let plan = self.writer.prepare_global_plan(made.clone())?;
+            let known = kept.as_ref().is_some_and(|kept| *kept.plan == plan);
             let token = self.io.block_on(self.writer.begin(&self.ctx.ranks))?;
             started = Some(token.clone());
             let digest = reuse.or(declared.map(|declared| declared.digest)).unwrap_or(Digest::of(&[]));
-            Ok::<_, Error>(Announcement { token, plan, digest })
+            Ok::<_, Error>(Announcement { token, plan: (!known).then_some(plan), digest })
         });
         let Announcement { token, plan, digest } = announced.map_err(|error| {
             let error = Error::from(error);
@@ -237,15 +280,13 @@ impl Saving<'_, '_> {
             }
             error
         })?;
-        let plan = match plan {
-            Some(plan) => Arc::new(plan),
-            None => match self.saver.cached_plan(digest) {
-                Some(plan) => plan,
-                None => unreachable!("every rank has said that it has this plan"),
-            },
+        let plan = match (plan, kept) {
+            (Some(plan), _) => Arc::new(plan),
+            (None, Some(kept)) => kept.plan,
+            (None, None) => unreachable!("every rank has said that it has this plan"),
         };
         let mut last = self.saver.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some((digest, Arc::clone(&plan)));
+        *last = Some(Kept { digest, made, plan: Arc::clone(&plan) });
         Ok((token, plan))
     }
 

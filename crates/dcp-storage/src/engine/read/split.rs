@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use dcp_types::{DataError, Dest, Region, ViewMut};
+use dcp_types::{DataError, Dest, Region, TypesError, ViewMut};
 
-use super::task::{Target, Task};
+use super::task::{EXACT_RUN, Target, Task};
 use super::verify::Extent;
 use crate::{StorageError, StoreTraits};
 
@@ -41,10 +41,10 @@ pub(super) fn tasks<'a>(
             if runs.remaining() == 1 {
                 match view.into_bytes() {
                     Ok(bytes) => return Ok(flat(&extent, first, bytes, traits)),
-                    Err(view) => return boxes(&extent, region, element, view, traits, &task),
+                    Err(view) => return boxes(&extent, sizes, region, element, view, traits, &task),
                 }
             }
-            boxes(&extent, region, element, view, traits, &task)
+            boxes(&extent, sizes, region, element, view, traits, &task)
         }
         other => Err(misfit(format!("{other:?} cannot be filled"))),
     }
@@ -68,6 +68,7 @@ fn flat<'a>(extent: &Arc<Extent>, start: u64, bytes: &'a mut [u8], traits: &Stor
 /// Anything else: cut into boxes, outermost dimension first.
 fn boxes<'a>(
     extent: &Arc<Extent>,
+    sizes: &[u64],
     region: Region,
     element: u64,
     view: ViewMut<'a>,
@@ -78,10 +79,11 @@ fn boxes<'a>(
     let mut stack = vec![(region, view)];
     while let Some((region, view)) = stack.pop() {
         let widest = (0..region.ndim()).find(|&dim| region.sizes()[dim] > 1);
+        let bytes = bytes_to_read(&region, sizes, element, traits).map_err(|fault| destination(extent, fault))?;
         match widest {
-            Some(dim) if region.numel() * element > traits.read_size => {
+            Some(dim) if bytes > traits.read_size => {
                 let rows = region.sizes()[dim];
-                let row = region.numel() / rows * element;
+                let row = (bytes / rows).max(1);
                 let low_rows = (traits.read_size / row).clamp(1, rows - 1);
                 let (low, high) = region.split(dim, region.offsets()[dim] + low_rows);
                 let (low_view, high_view) = view.split_at(dim, low_rows).map_err(|fault| destination(extent, fault))?;
@@ -92,6 +94,14 @@ fn boxes<'a>(
         }
     }
     Ok(tasks)
+}
+
+/// About how many bytes are read for a region: short runs with small gaps are read with what lies between them.
+fn bytes_to_read(region: &Region, sizes: &[u64], element: u64, traits: &StoreTraits) -> Result<u64, TypesError> {
+    let runs = region.runs(sizes)?;
+    let (length, gap) = (runs.run_length() * element, runs.gap() * element);
+    let is_read_as_one = length < EXACT_RUN && gap <= traits.coalesce_gap;
+    Ok(runs.remaining() * if is_read_as_one { length + gap } else { length })
 }
 
 fn destination(extent: &Extent, fault: impl Into<DataError>) -> StorageError {

@@ -10,9 +10,11 @@ use crate::{Io, ReadRange, StorageError, Store, StoreTraits};
 /// Spans of memory shorter than this are not worth a range of their own.
 const SHORTEST_SPAN: usize = 512;
 /// Runs of this length or more are read exactly: nothing of the gaps between them.
-const EXACT_RUN: u64 = 4096;
+pub(super) const EXACT_RUN: u64 = 4096;
 /// The most ranges in one call to the store.
 const RANGES: usize = 1024;
+/// The most series of wanted parts in one buffer.
+const SERIES: usize = 4096;
 
 /// Some runs of an extent, and where they go.
 pub(super) struct Task<'a> {
@@ -213,7 +215,7 @@ impl Reading<'_> {
         self.fetch(&mut ranges).await?;
         // What is wanted moves to the front; it never overtakes what is still to be moved.
         let (mut filled, mut base, mut covers) = (0, 0, batch.covers.iter().peekable());
-        for &(from, to) in &batch.wanted {
+        for (from, to) in batch.wanted.iter().flat_map(Series::parts) {
             while let Some(&&(start, end)) = covers.peek()
                 && end <= from
             {
@@ -253,8 +255,16 @@ impl Reading<'_> {
 #[derive(Default)]
 struct Batch {
     covers: Vec<(u64, u64)>,
-    wanted: Vec<(u64, u64)>,
+    wanted: Vec<Series>,
     bytes: u64,
+}
+
+/// Parts of one length at equal distances: there may be as many as bytes in a buffer.
+struct Series {
+    first: u64,
+    length: u64,
+    distance: u64,
+    count: u64,
 }
 
 impl Batch {
@@ -262,16 +272,37 @@ impl Batch {
     fn add(&mut self, cover: (u64, u64), wanted: (u64, u64), gap: u64, capacity: u64) -> bool {
         let end = self.covers.last().map(|last| last.1).filter(|end| cover.0 <= end.saturating_add(gap));
         let more = end.map_or(cover.1 - cover.0, |end| cover.1.saturating_sub(end));
-        if !self.wanted.is_empty() && (self.bytes + more > capacity || self.covers.len() == RANGES) {
+        let is_full = self.bytes + more > capacity || self.covers.len() == RANGES || self.wanted.len() == SERIES;
+        if !self.wanted.is_empty() && is_full {
             return false;
         }
         match self.covers.last_mut() {
             Some(last) if end.is_some() => last.1 = last.1.max(cover.1),
             _ => self.covers.push(cover),
         }
-        self.wanted.push(wanted);
+        if !self.wanted.last_mut().is_some_and(|last| last.goes_on(wanted)) {
+            self.wanted.push(Series { first: wanted.0, length: wanted.1 - wanted.0, distance: 0, count: 1 });
+        }
         self.bytes += more;
         true
+    }
+}
+
+impl Series {
+    /// Adds a part that is next in the series; says no if it is not.
+    fn goes_on(&mut self, (from, to): (u64, u64)) -> bool {
+        let distance = if self.count == 1 { from - self.first } else { self.distance };
+        let is_next = to - from == self.length && from == self.first + distance * self.count;
+        if is_next {
+            self.distance = distance;
+            self.count += 1;
+        }
+        is_next
+    }
+
+    fn parts(&self) -> impl Iterator<Item = (u64, u64)> {
+        let Self { first, length, distance, count } = *self;
+        (0..count).map(move |number| first + number * distance).map(move |from| (from, from + length))
     }
 }
 

@@ -19,7 +19,8 @@ pub(super) struct Extent {
     location: String,
     needed: u64,
     checks: Option<BlockChecks>,
-    verified: AtomicU64,
+    /// Bytes that were read but of whose blocks some are missing.
+    unverified: AtomicU64,
     /// Parts of blocks that were cut apart between tasks.
     fragments: Mutex<HashMap<u64, Vec<Fragment>>>,
 }
@@ -35,13 +36,18 @@ impl Extent {
         let crate::Extent { file, offset, length, checks } = located;
         let checks = checks.filter(|checks| verify != Verify::None && checks.block > 0);
         let widen = verify == Verify::All && checks.is_some();
-        let (verified, fragments) = (AtomicU64::new(0), Mutex::default());
-        Self { file, offset, length, widen, fqn, location, needed, checks, verified, fragments }
+        let (unverified, fragments) = (AtomicU64::new(0), Mutex::default());
+        Self { file, offset, length, widen, fqn, location, needed, checks, unverified, fragments }
     }
 
-    /// How many of the wanted bytes were verified.
+    /// How many of the wanted bytes were verified, at least: of what was read beside them, some may have been verified instead.
     pub(super) fn verified(&self) -> u64 {
-        self.verified.load(Ordering::Relaxed).min(self.needed)
+        if self.checks.is_none() {
+            return 0;
+        }
+        let fragments = self.fragments.lock().unwrap_or_else(PoisonError::into_inner);
+        let open: u64 = fragments.values().flatten().map(|part| part.end - part.start).sum();
+        self.needed.saturating_sub(open + self.unverified.load(Ordering::Relaxed))
     }
 
     pub(super) fn fqn(&self) -> &Fqn {
@@ -63,10 +69,7 @@ impl Extent {
         let (start, found) = (block * checks.block, hasher.finalize());
         let length = self.block_end(block) - start;
         match checks.expected(block) {
-            Some(expected) if expected == found => {
-                self.verified.fetch_add(length, Ordering::Relaxed);
-                Ok(())
-            }
+            Some(expected) if expected == found => Ok(()),
             expected => Err(StorageError::Damaged {
                 fqn: self.fqn.clone(),
                 location: self.location.clone(),
@@ -148,6 +151,7 @@ impl<'a> Verifier<'a> {
         } else if self.shared {
             self.extent.keep(block, fragment)
         } else {
+            self.extent.unverified.fetch_add(fragment.end - fragment.start, Ordering::Relaxed);
             Ok(())
         }
     }
