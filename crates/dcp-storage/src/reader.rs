@@ -13,10 +13,14 @@ use crate::{Io, ReadReport, StorageError};
 /// anybody may implement one directly.
 ///
 /// # Contract
-/// * `read_metadata` comes first; `read_data` reads from the checkpoint that it found, or fails with
-///   [`StorageError::Overwritten`].
+/// Each clause is some tests of the conformance suite (feature `conformance`, `plug_conformance!`).
+///
+/// * `read_metadata` comes first, and `read_data` before it fails. It may come again, for what is there then.
+/// * `read_data` reads from the checkpoint that `read_metadata` found last, or fails with [`StorageError::Overwritten`]. It may
+///   be called by several threads at once.
 /// * `read_data` has filled every destination completely when it returns `Ok`, and touches none after it has returned.
-/// * Bytes that fail a check, or that are not there, are errors; nothing is filled in for them.
+/// * Bytes that fail a check, or that are not there, are errors; nothing is filled in for them. So is a destination of another
+///   size or shape than the item's.
 #[async_trait]
 pub trait StorageReader: Send + Sync {
     /// What the checkpoint holds.

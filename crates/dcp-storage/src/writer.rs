@@ -14,13 +14,17 @@ use crate::{Io, StorageError, WriteReport};
 ///
 /// # Contract
 /// The steps come in the order of the methods. `begin`, `prepare_global_plan`, `finish` and `abort` run on the
-/// coordinator only, the others on every rank; only the coordinator's token travels to the other ranks.
+/// coordinator only, the others on every rank, at the same time; only the coordinator's token travels to the other ranks.
+/// Each clause is some tests of the conformance suite (feature `conformance`, `plug_conformance!`).
 ///
 /// * **Atomic.** Until `finish` has returned, readers find what was there before; afterwards, the new checkpoint, whole.
 /// * **Durable.** What `finish` has returned for survives a crash.
 /// * **Exclusive.** Of two savers that race for one place, at most one `finish` succeeds for each state that both saw at `begin`.
 /// * **Refusing.** Without permission to overwrite, `begin` or, at the latest, `finish` fails where a checkpoint exists.
-/// * **Clean.** After `abort` nothing of the save is visible, and what was there before is untouched.
+/// * **Clean.** After `abort` nothing of the save is visible, what was there before is untouched, and so are the saves of
+///   others. Where no rank can still be writing, nothing of the save is left at all. After a `finish` that has succeeded,
+///   or another `abort`, it changes nothing.
+/// * **Complete.** An item whose source fails, or has another size than planned, fails `write_data`.
 #[async_trait]
 pub trait StorageWriter: Send + Sync {
     /// Starts a save, before any data is written.

@@ -95,11 +95,11 @@ fn a_plan_serves_again_for_new_content() {
 
 #[test]
 fn a_changed_value_is_saved() {
-    // Whether the plan is the same or not.
+    // Only a planner can tell whether ranks with values of their own agree about the others.
     let turn = |step| Turn { step, fill: step as u8, ..FIRST };
-    saves(&[turn(1), turn(2), turn(3), turn(2)], None);
+    assert_eq!(saves(&[turn(1), turn(2), turn(3), turn(3)], None), [false, false, false, true]);
     let shared = |step| Turn { private: false, ..turn(step) };
-    saves(&[shared(1), shared(200), shared(1 << 40), shared(2)], None);
+    assert_eq!(saves(&[shared(1), shared(200), shared(1 << 40), shared(2)], None), [false, true, true, true]);
 }
 
 #[test]

@@ -38,6 +38,8 @@ pub(super) fn deliver<T: Serialize, E: WireError>(
     match result {
         Ok(value) => Ok(send(link, step, &value)?),
         Err(own) => {
+            // Work on what the others have already given up fails for no reason of its own.
+            verdict_so_far(link, step)?;
             link.condemn(step, &own_failure(link, step, &own));
             // The step ends here when it ends everywhere: who tries again at once would else find nobody ready for it.
             // How it ends is known.

@@ -1,6 +1,6 @@
 //! Claims: how savers keep out of each other's way, and how leftovers are told from files in use.
 //!
-//! Why no generation is ever used twice, so that nobody's files are taken for another's:
+//! Why no generation is used again that others may still know, so that nobody's files are taken for another's:
 //!
 //! * A saver reads the index after it has claimed, and gives its claim up unless its generation is higher than that of the
 //!   index. So the generation of the index only ever rises.

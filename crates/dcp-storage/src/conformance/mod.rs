@@ -16,6 +16,9 @@
 //! See [`store_conformance!`](crate::store_conformance) for what it wants of you. To run the clauses
 //! some other way, for instance over many configurations in a loop, take them from [`CLAUSES`].
 //!
+//! [`plug`] is the same for those who implement [`StorageWriter`](crate::StorageWriter) and
+//! [`StorageReader`](crate::StorageReader), or a [`Format`](crate::Format).
+//!
 //! [`FaultStore`] is for the level above: it makes any store fail at a chosen operation, so that
 //! whoever uses a store can show what survives.
 
@@ -24,6 +27,7 @@ mod check;
 mod clauses;
 mod fault;
 mod macros;
+pub mod plug;
 
 use std::fmt;
 use std::sync::Arc;
@@ -99,18 +103,18 @@ pub enum Capability {
     Unfinished,
 }
 
-/// A store broke its contract.
+/// A contract was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The name of the clause.
     pub clause: &'static str,
-    /// What the store did, and what it should have done.
+    /// What was done, and what should have been done.
     pub what: String,
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the store breaks the clause `{}`: {}", self.clause, self.what)
+        write!(f, "the clause `{}` is broken: {}", self.clause, self.what)
     }
 }
 

@@ -64,20 +64,27 @@ fn cut<'a>(
     cut(high_view, &high_frame, high, parts)
 }
 
-/// Where to cut: at the middle one of the faces along some dimension; best where it crosses the fewest boxes, then where there
-/// are most faces, then in the outermost dimension.
+/// Where to cut: along each dimension, at the face that crosses the fewest boxes, of several the middlemost; of the dimensions,
+/// the one that crosses the fewest, then the one with most faces, then the outermost.
 fn plane(frame: &Region, boxes: &[Numbered]) -> Option<(usize, u64)> {
     let candidate = |dim: usize| {
-        let inside = move |face: &u64| frame.offsets()[dim] < *face && *face < frame.end(dim);
-        let mut faces: Vec<u64> =
-            boxes.iter().flat_map(|(region, _)| [region.offsets()[dim], region.end(dim)]).filter(inside).collect();
-        faces.sort_unstable();
+        let sorted = |mut edges: Vec<u64>| {
+            edges.sort_unstable();
+            edges
+        };
+        let starts = sorted(boxes.iter().map(|(region, _)| region.offsets()[dim]).collect());
+        let ends = sorted(boxes.iter().map(|(region, _)| region.end(dim)).collect());
+        let mut faces = sorted([starts.as_slice(), &ends].concat());
         faces.dedup();
-        let at = *faces.get(faces.len() / 2)?;
-        let crossed = boxes.iter().filter(|(region, _)| region.offsets()[dim] < at && at < region.end(dim)).count();
-        Some((crossed, std::cmp::Reverse(faces.len()), dim, at))
+        faces.retain(|face| frame.offsets()[dim] < *face && *face < frame.end(dim));
+        let middle = faces.len() / 2;
+        let crossed =
+            |face: u64| starts.partition_point(|&start| start < face) - ends.partition_point(|&end| end <= face);
+        let cuts = faces.iter().enumerate().map(|(index, &face)| (crossed(face), index.abs_diff(middle), face));
+        let (crossed, _, face) = cuts.min()?;
+        Some((crossed, std::cmp::Reverse(faces.len()), dim, face))
     };
-    (0..frame.ndim()).filter_map(candidate).min().map(|(_, _, dim, at)| (dim, at))
+    (0..frame.ndim()).filter_map(candidate).min().map(|(_, _, dim, face)| (dim, face))
 }
 
 #[cfg(test)]

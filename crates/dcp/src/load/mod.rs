@@ -111,8 +111,8 @@ impl<'a> Loader<'a> {
     pub fn load<S: Stateful + ?Sized>(&self, state: &mut S, from: impl Into<Location>) -> Result<LoadReport, Error> {
         self.group.together(|exchange, members| {
             let lent = &mut *state;
-            let target = move || Ok(lent.state_target()?);
-            let (loaded, report) = self.steps(exchange, members, || self.reader(from), target)?;
+            let outcome = self.steps(exchange, members, || self.reader(from), move || Ok(lent.state_target()?));
+            let (loaded, report) = outcome?;
             let take_over = |_: &Progress| Ok::<_, Error>(state.load_state_dict(loaded)?);
             exchange.all_reduce("take over", take_over, |_: Vec<()>, _| Ok(()))?;
             Ok(report)

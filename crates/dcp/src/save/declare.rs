@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use dcp_collective::{Exchange, Progress};
 use dcp_planner::Declared;
-use dcp_types::{DeviceMesh, Digest, PlanPart, Rank, RankSet, RegionsDecl, SavePlan, TensorDecl, ValueDecl};
+use dcp_types::{DeviceMesh, Digest, PlanPart, Rank, RankSet, RegionsDecl, SavePlan, StatePath, TensorDecl, ValueDecl};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -14,39 +14,52 @@ use crate::group::Members;
 /// What all ranks have declared. Only the coordinator knows.
 pub(super) struct AllDeclared {
     pub(super) groups: Vec<Declared>,
-    /// Stands for all of it.
-    pub(super) digest: Digest,
+    pub(super) key: PlanKey,
+}
+
+/// Stands for what all ranks have declared: what a plan is kept under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PlanKey {
+    /// Everything that a plan depends on.
+    pub(super) structure: Digest,
+    /// What the values are.
+    contents: Digest,
 }
 
 /// What a rank says at first.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Outline {
+    /// Of meshes, tensors, regions, and values with what they are.
     parts: [Digest; 4],
+    /// Of the values without what they are.
+    value_names: Digest,
     /// Of the order of the rank's tree.
     order: Digest,
     /// What the plan that it has from its last save was kept under.
-    cached: Option<Digest>,
+    cached: Option<PlanKey>,
 }
 
-/// Gathers what all ranks have at the coordinator. Returns it there, and on every rank the digest of the plan to use
+/// Gathers what all ranks have at the coordinator. Returns it there, and on every rank the key of the plan to use
 /// again if all of them still have it.
 pub(super) fn agree(
     exchange: &mut Exchange<'_>,
     members: &Members,
-    cached: Option<Digest>,
+    cached: Option<PlanKey>,
     local_plan: impl FnOnce(&Progress) -> Result<SavePlan, Error>,
-) -> Result<(Option<AllDeclared>, Option<Digest>), Error> {
+) -> Result<(Option<AllDeclared>, Option<PlanKey>), Error> {
     let mut own = None;
     let mut seen: Option<Vec<Outline>> = None;
     let outline = |progress: &Progress| {
         let plan: &SavePlan = own.insert(local_plan(progress)?);
         let parts = [plan.meshes.digest(), plan.tensors.digest(), plan.regions.digest(), plan.values.digest()];
         let order = PlanPart::new(plan.order.clone())?.digest();
-        Ok::<_, Error>(Outline { parts, order, cached })
+        let values = plan.values.items().iter().map(|value| (value.path.clone(), value.object)).collect();
+        let value_names = PlanPart::<(StatePath, bool)>::new(values)?.digest();
+        Ok::<_, Error>(Outline { parts, value_names, order, cached })
     };
     let reuse = exchange.all_reduce("declare", outline, |outlines: Vec<Outline>, _| {
-        let digest = digest_of(&outlines, members);
-        let reuse = outlines.iter().all(|outline| outline.cached == Some(digest)).then_some(digest);
+        let key = key_of(&outlines, members);
+        let reuse = can_reuse(&outlines, key).then_some(key);
         seen = Some(outlines);
         Ok(reuse)
     })?;
@@ -62,7 +75,7 @@ pub(super) fn agree(
         values: collect(exchange, "values", &plan.values, outlines, 3)?,
     };
     let declared = seen.map(|outlines| AllDeclared {
-        digest: digest_of(&outlines, members),
+        key: key_of(&outlines, members),
         groups: group(&outlines, &parts, plan, members),
     });
     Ok((declared, None))
@@ -125,12 +138,28 @@ fn group(outlines: &[Outline], parts: &Parts, own: SavePlan, members: &Members) 
     groups
 }
 
-/// Stands for what all ranks have declared, who they are, and in which order the coordinator has it.
-fn digest_of(outlines: &[Outline], members: &Members) -> Digest {
+/// Whether the plan of the last save serves again: every rank has it, and what the ranks have now is of the same structure.
+///
+/// Values may have changed, but ranks must not disagree about one. Where all ranks have values of the same names, that shows in
+/// their digests; otherwise only a planner can tell, unless nothing has changed at all.
+fn can_reuse(outlines: &[Outline], key: PlanKey) -> bool {
+    let cached = |outline: &Outline| outline.cached.filter(|cached| cached.structure == key.structure);
+    let agree = outlines.windows(2).all(|pair| pair[0].parts[3] == pair[1].parts[3]);
+    outlines.iter().all(|outline| cached(outline).is_some_and(|cached| agree || cached == key))
+}
+
+/// Stands for what all ranks have declared, and who they are.
+fn key_of(outlines: &[Outline], members: &Members) -> PlanKey {
+    let digest = |of: Vec<Digest>| Digest::of(&rmp_serde::to_vec(&of).unwrap_or_default());
     let outlines = || outlines.iter().zip(&members.labels);
-    let parts: Vec<_> = outlines().map(|(outline, rank)| (rank, outline.parts)).collect();
+    let parts: Vec<_> = outlines()
+        .map(|(Outline { parts: [meshes, tensors, regions, _], value_names, .. }, rank)| {
+            (rank, [meshes, tensors, regions, value_names])
+        })
+        .collect();
     let coordinator = members.ctx.coordinator;
     let order = outlines().find(|(_, rank)| **rank == coordinator).map(|(outline, _)| outline.order);
     let encoded = rmp_serde::to_vec(&(coordinator, order, parts)).unwrap_or_default();
-    Digest::of(&encoded)
+    let contents = digest(outlines().map(|(outline, _)| outline.parts[3]).collect());
+    PlanKey { structure: Digest::of(&encoded), contents }
 }

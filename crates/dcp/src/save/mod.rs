@@ -12,15 +12,17 @@ use dcp_stateful::Stateful;
 use dcp_storage::{
     ComposedWriter, Format, Io, SaveToken, StorageError, StorageWriter, WriteReport, WriteResult, WriteSource,
 };
-use dcp_types::{Digest, FlatState, GlobalPlan, Rank, Source, StateDict, WriteItem, flatten_state};
+use dcp_types::{FlatState, GlobalPlan, Rank, Source, StateDict, WriteItem, flatten_state};
 use serde::{Deserialize, Serialize};
 
+use self::declare::PlanKey;
 use crate::group::{Group, Members};
 use crate::{Error, Location, SaveReport, formats};
 
 /// Saves state, with all the choices there are.
 ///
-/// A saver that is kept plans just once for states of equal structure.
+/// A saver that is kept plans just once for states of equal structure; values may change from save to save. (Where ranks have values
+/// of their own, a changed value makes it plan anew, to be sure that ranks agree about those that they share.)
 ///
 /// ```
 /// use dcp::{MemoryStore, Saver, StateDict};
@@ -46,8 +48,8 @@ pub struct Saver<'a> {
 /// The plan of a save, kept for the next one.
 #[derive(Clone)]
 struct Kept {
-    /// Of what all ranks declared.
-    digest: Digest,
+    /// Stands for what all ranks declared.
+    key: PlanKey,
     /// As the planner made it; known to the coordinator alone.
     made: Option<GlobalPlan>,
     /// As the writer prepared it.
@@ -204,13 +206,13 @@ impl<'a> Saver<'a> {
         Ok(self.threads.map_or(io.clone(), |threads| io.with_threads(threads)))
     }
 
-    fn cached(&self) -> Option<Digest> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|kept| kept.digest)
+    fn cached(&self) -> Option<PlanKey> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|kept| kept.key)
     }
 
-    fn kept(&self, digest: Digest) -> Option<Kept> {
+    fn kept(&self, key: PlanKey) -> Option<Kept> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|kept| kept.digest == digest).cloned()
+        last.as_ref().filter(|kept| kept.key.structure == key.structure).cloned()
     }
 }
 
@@ -245,7 +247,7 @@ struct Announcement {
     /// `None` if everybody has it from the last save.
     plan: Option<GlobalPlan>,
     /// What the plan is kept under.
-    digest: Digest,
+    key: PlanKey,
 }
 
 impl Saving<'_, '_> {
@@ -254,9 +256,9 @@ impl Saving<'_, '_> {
         &self,
         exchange: &mut Exchange<'_>,
         declared: Option<&declare::AllDeclared>,
-        reuse: Option<Digest>,
+        reuse: Option<PlanKey>,
     ) -> Result<(SaveToken, Arc<GlobalPlan>), Error> {
-        let kept = reuse.and_then(|digest| self.saver.kept(digest));
+        let kept = reuse.and_then(|key| self.saver.kept(key));
         let (mut made, mut started) = (None, None);
         let announced = exchange.broadcast("plan", |_| {
             let made = made.insert(match (declared, &kept) {
@@ -269,10 +271,14 @@ impl Saving<'_, '_> {
             let known = kept.as_ref().is_some_and(|kept| *kept.plan == plan);
             let token = self.io.block_on(self.writer.begin(&self.ctx.ranks))?;
             started = Some(token.clone());
-            let digest = reuse.or(declared.map(|declared| declared.digest)).unwrap_or(Digest::of(&[]));
-            Ok::<_, Error>(Announcement { token, plan: (!known).then_some(plan), digest })
+            let key = match (reuse, declared) {
+                (Some(key), _) => key,
+                (None, Some(declared)) => declared.key,
+                (None, None) => unreachable!("the coordinator has all declarations, or need not have them"),
+            };
+            Ok::<_, Error>(Announcement { token, plan: (!known).then_some(plan), key })
         });
-        let Announcement { token, plan, digest } = announced.map_err(|error| {
+        let Announcement { token, plan, key } = announced.map_err(|error| {
             let error = Error::from(error);
             if let Some(token) = &started {
                 // Some ranks may have been told to write.
@@ -286,7 +292,7 @@ impl Saving<'_, '_> {
             (None, None) => unreachable!("every rank has said that it has this plan"),
         };
         let mut last = self.saver.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Kept { digest, made, plan: Arc::clone(&plan) });
+        *last = Some(Kept { key, made, plan: Arc::clone(&plan) });
         Ok((token, plan))
     }
 

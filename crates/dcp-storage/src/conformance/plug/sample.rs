@@ -22,8 +22,7 @@ pub(super) struct Sample {
     plan: GlobalPlan,
     /// By entry; `None` for values.
     tensors: Vec<Option<OwnedTensor>>,
-    /// How sources are told to fail.
-    pub(super) fault: Option<Fault>,
+    fault: Option<Fault>,
 }
 
 /// What a source does wrong.
@@ -44,6 +43,11 @@ impl Sample {
     /// The same, with values.
     pub(super) fn with_values(seed: u64) -> Self {
         Self::made(seed, true)
+    }
+
+    /// Tensors of which one has a source that does something wrong.
+    pub(super) fn faulty(seed: u64, fault: Fault) -> Self {
+        Self { fault: Some(fault), ..Self::new(seed) }
     }
 
     fn made(seed: u64, values: bool) -> Self {
@@ -68,7 +72,7 @@ impl Sample {
         ];
         let path = |name: &str| {
             let keys = name.split('.').map(|key| Segment::Key(DictKey::from(key)));
-            keys.collect::<StatePath>()
+            StatePath::new(keys.collect())
         };
         let (mut entries, mut owners, mut contents) = (Vec::new(), Vec::new(), Vec::new());
         for (number, (name, dtype, shape, chunks, owner)) in tensors.into_iter().enumerate() {

@@ -1,0 +1,46 @@
+//! The writer and reader made of the native format keep their contracts, and the suite that says so catches what is broken.
+
+mod broken;
+
+mod in_memory {
+    use std::sync::Arc;
+
+    use dcp::{MemoryStore, NativeFormat};
+    use dcp_storage::conformance::plug::ComposedPlug;
+
+    dcp_storage::plug_conformance!(|| {
+        let store = MemoryStore::new();
+        ComposedPlug::new(Arc::new(NativeFormat::new()), move || store.clone())
+    });
+}
+
+mod on_disk {
+    use std::sync::Arc;
+
+    use dcp::{Durability, LocalStore, NativeFormat};
+    use dcp_storage::conformance::plug::ComposedPlug;
+
+    dcp_storage::plug_conformance!(|| {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let open = move || LocalStore::open(directory.path()).durability(Durability::None);
+        ComposedPlug::new(Arc::new(NativeFormat::new().files_per_rank(3)), open)
+    });
+}
+
+/// What is lacking is reported as ignored.
+mod without {
+    use std::sync::Arc;
+
+    use dcp::{MemoryStore, NativeFormat};
+    use dcp_storage::conformance::plug::ComposedPlug;
+
+    dcp_storage::plug_conformance!(
+        || {
+            let store = MemoryStore::new();
+            ComposedPlug::new(Arc::new(NativeFormat::new()), move || store.clone())
+        },
+        without overwrite = "only to show that it can be lacking",
+        without values = "only to show that they can be lacking",
+        without objects = "only to show that they can be lacking",
+    );
+}
