@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::time::{Duration, Instant};
 
 use dcp_storage::{Precondition, StorageError};
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -80,18 +81,38 @@ fn place_over(site: &Site, temp: &mut Temp, leaf: &str, when: &Precondition) -> 
 /// Locks the file that bears a name, as long as the result lives. `None`: it lost the name while we waited.
 fn hold(dir: &File, leaf: &str) -> Result<Option<OpenObject>, Blocked> {
     let current = open_to_lock(dir, leaf)?;
-    retry_on_intr(|| flock(&current.file, FlockOperation::LockExclusive)).map_err(|errno| match errno {
-        Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK => io::Error::new(
-            io::ErrorKind::Unsupported,
-            "the file system has no advisory locks, without which an object cannot be replaced safely \
-             (on Lustre, mount with -o flock)",
-        ),
-        other => other.into(),
-    })?;
+    lock(&current.file, LOCK_PATIENCE)?;
     // Opened once more rather than looked up: that is what makes NFS ask the server.
     let now = open_to_lock(dir, leaf)?;
     Ok((beneath::identity(&now.file)? == beneath::identity(&current.file)?).then_some(current))
 }
+
+/// Locks a file. Asks again and again rather than waiting in the kernel, where a holder that is stopped would keep us for ever.
+fn lock(file: &File, patience: Duration) -> io::Result<()> {
+    let start = Instant::now();
+    loop {
+        match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) if start.elapsed() < patience => std::thread::sleep(LOCK_PAUSE),
+            Err(Errno::WOULDBLOCK) => {
+                let held = format!("another process has held its lock for {patience:?}");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, held));
+            }
+            Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "the file system has no advisory locks, without which an object cannot be replaced safely \
+                     (on Lustre, mount with -o flock)",
+                ));
+            }
+            Err(other) => return Err(other.into()),
+        }
+    }
+}
+
+/// A lock is held for a comparison and a rename: who holds it longer has been stopped.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// NFS locks exclusively only what is open for writing; elsewhere an object that we may only read will do.
 fn open_to_lock(dir: &File, leaf: &str) -> Result<OpenObject, Blocked> {
@@ -110,3 +131,20 @@ fn may_go_unlocked(error: &io::Error) -> bool {
 }
 
 const NOTHING: &str = "nothing";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_is_never_released_is_not_waited_for_forever() {
+        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        let holder = File::open(file.path()).expect("opens");
+        lock(&holder, LOCK_PATIENCE).expect("nobody holds it");
+        let other = File::open(file.path()).expect("opens");
+        let refused = lock(&other, Duration::from_millis(5)).expect_err("it is held");
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        drop(holder);
+        lock(&other, LOCK_PATIENCE).expect("it was released");
+    }
+}

@@ -7,15 +7,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dcp::crates::dcp_planner::{EntrySet, LoadPlan, PlanContext, TensorRead};
-use dcp::crates::dcp_storage::{Io, ObjectMeta, Precondition, ReadRange, StorePath, StoreTraits, Upload, Version};
-use dcp::crates::dcp_types::{DataError, Dest, FlatTarget};
 use dcp::{
     BufferPlace, ComposedReader, ComposedWriter, DType, DataSink, DataSource, DefaultLoadPlanner, DeviceMesh,
     Durability, HeldPart, LoadPlanner, LoadReport, Loader, LocalStore, LocalTensor, MemoryStore, Metadata,
     NativeFormat, Placement, PlanError, Problem, Region, Saver, StateDict, StateTarget, StorageError, Store,
     TargetTensor, TensorSpec, ThreadGroup, Value, Verify, View, ViewMut,
 };
+use dcp_planner::{EntrySet, LoadPlan, PlanContext, TensorRead};
+use dcp_storage::{Io, ObjectMeta, Precondition, ReadRange, StorePath, StoreTraits, Upload, Version};
+use dcp_types::{DataError, Dest, FlatTarget};
 use ndarray::{Array2, s};
 
 /// 64 MiB.
@@ -161,17 +161,20 @@ fn verified_columns() {
 fn sinks() {
     let _alone = alone();
     for place in Place::filled(4) {
-        for columns in [0..COLUMNS, 1000..2000, 5..6] {
-            let mut target = Array2::<i64>::zeros((columns.len(), ROWS));
-            let watch = place.watch(columns.len() > 1);
-            let spec = part_spec(SHAPE, column(&columns));
+        // All; runs of a row; single elements; a run that is a buffer and a half.
+        for (rows, columns) in [(0..ROWS, 0..COLUMNS), (0..ROWS, 1000..2000), (0..ROWS, 5..6), (3..22, 0..COLUMNS)] {
+            let mut target = Array2::<i64>::zeros((columns.len(), rows.len()));
+            let watch = place.watch(rows.len() == ROWS && columns.len() > 1);
+            let region =
+                Region::new([rows.start as u64, columns.start as u64], [rows.len() as u64, columns.len() as u64]);
+            let spec = part_spec(SHAPE, region.expect("region"));
             let planner = Through { inner: DefaultLoadPlanner::new(), written: AtomicUsize::new(0) };
             let report = bounded(|| {
                 let view = ViewMut::from_array(target.view_mut().reversed_axes().into_dyn());
                 load_spec(&watch, spec, view, &planner)
             });
-            assert_eq!(target.t(), full().slice(s![.., columns.clone()]));
-            assert_eq!(planner.written.load(Ordering::Relaxed), ROWS * columns.len() * 8);
+            assert_eq!(target.t(), full().slice(s![rows.clone(), columns.clone()]));
+            assert_eq!(planner.written.load(Ordering::Relaxed), rows.len() * columns.len() * 8);
             watch.assert_each_byte_once(&report);
         }
     }

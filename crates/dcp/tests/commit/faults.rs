@@ -1,11 +1,13 @@
 //! A save whose operations fail, or that stops, at every operation in turn.
 
 use std::io;
+use std::sync::Arc;
 
-use dcp::crates::dcp_storage::conformance::{Fault, FaultStore, Faults};
 use dcp::{Error, SaveReport, StorageError};
+use dcp_storage::Precondition;
+use dcp_storage::conformance::{Fault, FaultStore, Faults, Operation, block_on};
 
-use super::support::{Place, save, storage_error};
+use super::support::{Place, content, everything, fetch, path, save, storage_error};
 
 const OLD: u32 = 1;
 const NEW: u32 = 2;
@@ -64,7 +66,7 @@ fn publication_never_succeeds() {
         // Each attempt is followed by reading back: head, read, head.
         let faults = (0..4).fold(Faults::none(), |faults, attempt| faults.at(first + 4 * attempt, Fault::Io(kind)));
         let store = FaultStore::new(place.open(), faults.clone());
-        let outcome = save(std::sync::Arc::new(store), NEW, true);
+        let outcome = save(Arc::new(store), NEW, true);
         assert_eq!(faults.pending(), 0);
         let error = storage_error(&outcome).expect("it failed");
         assert_eq!(place.content(), Some(OLD));
@@ -86,7 +88,7 @@ fn what_is_seen_is_not_yet_durable() {
     save(place.open(), OLD, true).expect("saved");
     let first = commit_operation(&place, Some(OLD));
     let faults = (0..4).fold(Faults::none(), |faults, attempt| faults.at(first + 4 * attempt, Fault::LoseResponse));
-    let outcome = save(std::sync::Arc::new(FaultStore::new(place.open(), faults.clone())), NEW, true);
+    let outcome = save(Arc::new(FaultStore::new(place.open(), faults.clone())), NEW, true);
     assert!(matches!(storage_error(&outcome), Some(StorageError::CommitUnknown { .. })), "{outcome:?}");
     assert_eq!(place.content(), Some(NEW));
     assert!(place.ours().iter().any(|name| name == "__0_0.distcp"), "the old files stay: {:?}", place.ours());
@@ -100,10 +102,10 @@ fn a_load_meets_faults() {
         save(place.open(), OLD, true).expect("saved");
         let counting = FaultStore::new(place.open(), Faults::none());
         let faults = counting.faults().clone();
-        super::support::content(std::sync::Arc::new(counting)).expect("loads");
+        content(Arc::new(counting)).expect("loads");
         for k in 0..faults.count() {
             let store = FaultStore::new(place.open(), Faults::none().at(k, Fault::Io(io::ErrorKind::TimedOut)));
-            match super::support::content(std::sync::Arc::new(store)) {
+            match content(Arc::new(store)) {
                 Ok(found) => assert_eq!(found, OLD),
                 Err(StorageError::Io { source, .. }) => assert_eq!(source.kind(), io::ErrorKind::TimedOut),
                 Err(other) => panic!("at {k}: {other}"),
@@ -120,29 +122,22 @@ fn what_cannot_be_removed_does_not_keep_the_rest() {
         // Two crashed saves: all is there but the index.
         let at = commit_operation(&place, None);
         let store = FaultStore::new(place.open(), Faults::none().at(at, Fault::Stop));
-        save(std::sync::Arc::new(store), number, true).expect_err("stopped");
+        save(Arc::new(store), number, true).expect_err("stopped");
     }
-    let counting = FaultStore::new(place.open(), Faults::none());
-    let log = counting.faults().clone();
-    let deletes = |log: &Faults| -> Vec<usize> {
-        log.log().iter().enumerate().filter(|(_, operation)| operation.name == "delete").map(|(k, _)| k).collect()
-    };
     // A dry run elsewhere says where the first file is removed.
     let copy = Place::memory();
-    for (name, content) in super::support::everything(&*place.open()) {
-        let none = dcp::crates::dcp_storage::Precondition::None;
+    for (name, content) in everything(&*place.open()) {
+        let none = Precondition::None;
         let publish = copy.open();
-        dcp::crates::dcp_storage::conformance::block_on(publish.publish(&super::support::path(&name), &content, none))
-            .expect("copied");
+        block_on(publish.publish(&path(&name), &content, none)).expect("copied");
     }
-    drop(counting);
-    let dry = FaultStore::new(copy.open(), log.clone());
-    save(std::sync::Arc::new(dry), NEW, true).expect("saved");
+    let faults = Faults::none();
+    save(Arc::new(FaultStore::new(copy.open(), faults.clone())), NEW, true).expect("saved");
     copy.assert_tidy("all is removed");
-    let first = deletes(&log)[0];
+    let first = faults.log().iter().position(|operation| operation.name == "delete").expect("a file is removed");
 
     let store = FaultStore::new(place.open(), Faults::none().at(first, Fault::Io(io::ErrorKind::PermissionDenied)));
-    save(std::sync::Arc::new(store), NEW, true).expect("saved, whatever becomes of the clean-up");
+    save(Arc::new(store), NEW, true).expect("saved, whatever becomes of the clean-up");
     let left = place.ours();
     assert!(left.contains(&".dcp-claim-0".to_owned()) && !left.contains(&".dcp-claim-1".to_owned()), "{left:?}");
     save(place.open(), LATER, true).expect("saved");
@@ -154,9 +149,8 @@ fn what_cannot_be_removed_does_not_keep_the_rest() {
 fn generations_end() {
     for name in [".dcp-claim-18446744073709551615", "__0_0.g18446744073709551615.distcp"] {
         let place = Place::memory();
-        let none = dcp::crates::dcp_storage::Precondition::None;
-        dcp::crates::dcp_storage::conformance::block_on(place.open().publish(&super::support::path(name), b"", none))
-            .expect("published");
+        let none = Precondition::None;
+        block_on(place.open().publish(&path(name), b"", none)).expect("published");
         let outcome = save(place.open(), NEW, true);
         assert!(matches!(storage_error(&outcome), Some(StorageError::Unsupported { .. })), "{name}: {outcome:?}");
     }
@@ -166,13 +160,13 @@ fn generations_end() {
 #[test]
 fn unclaimed_files_of_generation_zero_stay() {
     for place in Place::each() {
-        let none = dcp::crates::dcp_storage::Precondition::None;
-        let foreign = super::support::path("__0_0.distcp");
-        dcp::crates::dcp_storage::conformance::block_on(place.open().publish(&foreign, b"torch", none)).expect("put");
+        let none = Precondition::None;
+        let foreign = path("__0_0.distcp");
+        block_on(place.open().publish(&foreign, b"torch", none)).expect("put");
         save(place.open(), OLD, true).expect("saved");
         save(place.open(), NEW, true).expect("saved");
         assert_eq!(place.content(), Some(NEW));
-        assert_eq!(super::support::fetch(&*place.open(), "__0_0.distcp"), b"torch");
+        assert_eq!(fetch(&*place.open(), "__0_0.distcp"), b"torch");
     }
 }
 
@@ -181,8 +175,7 @@ fn unclaimed_files_of_generation_zero_stay() {
 fn replaced_files_go_without_their_claim() {
     let place = Place::memory();
     save(place.open(), OLD, true).expect("saved");
-    dcp::crates::dcp_storage::conformance::block_on(place.open().delete(&super::support::path(".dcp-claim-0")))
-        .expect("removed");
+    block_on(place.open().delete(&path(".dcp-claim-0"))).expect("removed");
     save(place.open(), NEW, true).expect("saved");
     place.assert_tidy("the replaced files are gone");
 }
@@ -203,7 +196,7 @@ fn at_every_operation(fault: impl Fn(Faults, usize) -> Faults) {
 /// Saves under faults, then makes sure that what is there is whole, and that a later save tidies up.
 fn check(like: &Place, old: Option<u32>, faults: Faults, what: &str) {
     let place = prepared(like, old);
-    let outcome = save(std::sync::Arc::new(FaultStore::new(place.open(), faults)), NEW, true);
+    let outcome = save(Arc::new(FaultStore::new(place.open(), faults)), NEW, true);
     let found = place.content();
     assert_honest(&outcome, old, found, what);
 
@@ -240,7 +233,7 @@ fn count(like: &Place, old: Option<u32>) -> usize {
 /// Which operation publishes the index.
 fn commit_operation(like: &Place, old: Option<u32>) -> usize {
     let log = counted(like, old).log();
-    let commit = |operation: &dcp::crates::dcp_storage::conformance::Operation| {
+    let commit = |operation: &Operation| {
         operation.name == "publish" && operation.path.as_ref().is_some_and(|path| path.as_str() == "index.dcp")
     };
     log.iter().position(commit).expect("an index is published")
@@ -249,6 +242,6 @@ fn commit_operation(like: &Place, old: Option<u32>) -> usize {
 fn counted(like: &Place, old: Option<u32>) -> Faults {
     let place = prepared(like, old);
     let faults = Faults::none();
-    save(std::sync::Arc::new(FaultStore::new(place.open(), faults.clone())), NEW, true).expect("nothing fails");
+    save(Arc::new(FaultStore::new(place.open(), faults.clone())), NEW, true).expect("nothing fails");
     faults
 }

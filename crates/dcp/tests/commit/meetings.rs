@@ -1,9 +1,10 @@
 //! A second saver or a reader comes in between any two operations.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use dcp::crates::dcp_storage::conformance::{Fault, FaultStore, Faults};
 use dcp::{Error, SaveReport, StorageError, Store};
+use dcp_storage::conformance::{Fault, FaultStore, Faults};
 
 use super::support::{Opened, Place, Save, content, everything, save, save_alive, storage_error, tells_the_loser};
 
@@ -78,7 +79,7 @@ fn one_of_two_first_savers_wins() {
             at_every_operation(&like, None, false, |what, place, faults, k| {
                 let (store, theirs) = (place.open(), Arc::new(Mutex::new(None)));
                 let told = Arc::clone(&theirs);
-                let files: Arc<Mutex<Option<std::collections::BTreeMap<String, Vec<u8>>>>> = Arc::default();
+                let files: Arc<Mutex<Option<Files>>> = Arc::default();
                 let kept = Arc::clone(&files);
                 let intruder = Fault::before(move || {
                     let outcome = save(store.clone(), 20, false);
@@ -141,11 +142,12 @@ fn a_reader_comes_in_between() {
     }
 }
 
-/// A saver comes in between any two operations of a reader. The new checkpoint is larger or smaller than the old one.
+/// A saver comes in between any two operations of a reader. The new checkpoint, its index too, is larger or smaller than the
+/// old one.
 #[test]
 fn a_reader_is_overtaken() {
     for like in Place::each() {
-        for (old, new) in [(1, 4), (4, 1)] {
+        for (old, new) in [(1, 60), (60, 1)] {
             let count = {
                 let place = like.another();
                 save(place.open(), old, true).expect("saved");
@@ -203,8 +205,11 @@ fn faulty(place: &Place, faults: Faults) -> Arc<dyn Store> {
     Arc::new(FaultStore::new(place.open(), faults))
 }
 
+/// Objects and what they hold.
+type Files = BTreeMap<String, Vec<u8>>;
+
 /// The index and the data files that are there after a save.
-fn files_of(store: &dyn Store, outcome: &Result<SaveReport, Error>) -> std::collections::BTreeMap<String, Vec<u8>> {
+fn files_of(store: &dyn Store, outcome: &Result<SaveReport, Error>) -> Files {
     assert!(outcome.is_ok());
     let generation = super::support::generation(store);
     let is_part = |name: &String| match super::support::data_name(name) {

@@ -4,13 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dcp::crates::dcp_collective::CollectiveError;
-use dcp::crates::dcp_storage::conformance::{Fault, FaultStore, Faults};
-use dcp::crates::dcp_types::DataError;
 use dcp::{
     Checkpoint, Collective, ComposedWriter, DType, DataSource, DeviceMesh, Error, LocalTensor, NativeFormat, Placement,
     SaveReport, Saver, StateDict, StorageError, Store, TensorSpec, ThreadGroup,
 };
+use dcp_collective::CollectiveError;
+use dcp_storage::conformance::{Fault, FaultStore, Faults};
+use dcp_types::DataError;
 
 use super::support::{Place, save};
 

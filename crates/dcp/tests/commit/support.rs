@@ -5,13 +5,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dcp::crates::dcp_storage::conformance::block_on;
-use dcp::crates::dcp_storage::{DataName, Io, Precondition, ReadRange, StorePath};
-use dcp::crates::dcp_types::{Dest, EntryKind, OwnedTensor, ReadItem, ReadWhat};
 use dcp::{
     ComposedReader, ComposedWriter, Durability, Error, Format, LocalStore, LocalTensor, MemoryStore, Metadata,
     NativeFormat, Region, SaveReport, Saver, StateDict, StorageError, StorageReader, Store, Value, Verify,
 };
+use dcp_storage::conformance::block_on;
+use dcp_storage::{DataName, Io, Precondition, ReadRange, StorePath};
+use dcp_types::{Dest, EntryKind, OwnedTensor, ReadItem, ReadWhat};
 use ndarray::{Array1, Array2};
 use tempfile::TempDir;
 

@@ -9,15 +9,15 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dcp::crates::dcp_storage::{ObjectMeta, Precondition, ReadRange, StorePath, StoreTraits, Upload, Version};
 use dcp::{StorageError, Store};
+use dcp_storage::{ObjectMeta, Precondition, ReadRange, StorePath, StoreTraits, Upload, Version};
 
 use super::support::{Opened, Place, Save, save, save_alive, storage_error, tells_the_loser};
 
 #[test]
 fn savers_over_a_checkpoint_and_readers() {
-    for seed in 0..200 {
-        let place = if seed % 8 == 0 { Place::disk() } else { Place::memory() };
+    for seed in 0..200_u64 {
+        let place = if seed.is_multiple_of(8) { Place::disk() } else { Place::memory() };
         save(place.open(), 1, false).expect("saved");
         race(&place, seed, Some(1), true);
     }
@@ -25,8 +25,8 @@ fn savers_over_a_checkpoint_and_readers() {
 
 #[test]
 fn savers_into_an_empty_place_and_readers() {
-    for seed in 0..150 {
-        let place = if seed % 8 == 0 { Place::disk() } else { Place::memory() };
+    for seed in 0..150_u64 {
+        let place = if seed.is_multiple_of(8) { Place::disk() } else { Place::memory() };
         race(&place, seed, None, false);
     }
 }
@@ -42,7 +42,7 @@ fn overwriting_savers_into_an_empty_place_and_readers() {
 fn race(place: &Place, seed: u64, old: Option<u32>, overwrite: bool) {
     const SAVERS: u32 = 3;
     let turns = Turns::new(seed, SAVERS as usize + 2);
-    let alive = seed % 2 == 0;
+    let alive = seed.is_multiple_of(2);
     let save: Save = if alive { save_alive } else { save };
     let savers = (0..SAVERS).map(|saver| {
         let numbers = if saver == 0 { vec![10, 11] } else { vec![10 * (saver + 1)] };

@@ -1,15 +1,11 @@
 //! Savers that others took for dead, and that wake up again.
 
-use std::sync::Arc;
-
-use dcp::crates::dcp_storage::conformance::block_on;
-use dcp::crates::dcp_storage::{Io, SaveToken, WriteResult, WriteSource};
-use dcp::crates::dcp_types::{
-    Entry, EntryKind, GlobalPlan, Metadata, Owners, RankSet, Source, StateDict, WriteItem, flatten_state,
-};
 use dcp::{ComposedWriter, StorageError, StorageWriter};
+use dcp_storage::conformance::block_on;
+use dcp_storage::{Io, SaveToken, WriteResult, WriteSource};
+use dcp_types::{Entry, EntryKind, GlobalPlan, Metadata, Owners, RankSet, Source, StateDict, WriteItem, flatten_state};
 
-use super::support::{Place, generation, save, writer};
+use super::support::{DAY, Place, generation, save, writer};
 
 /// A saver whose ranks are steered by hand: two ranks that write a value each.
 struct Zombie {
@@ -32,7 +28,7 @@ impl Zombie {
 
     fn write(&mut self, rank: u32) {
         let io = Io::new().expect("threads");
-        let written = block_on(self.writer.write_data(&self.token, &self.plan, rank, &Braaains, &io));
+        let written = block_on(self.writer.write_data(&self.token, &self.plan, rank, &Groans, &io));
         self.results.push((rank, written.expect("written")));
     }
 
@@ -45,11 +41,12 @@ impl Zombie {
     }
 }
 
-struct Braaains;
+/// What they have to say.
+struct Groans;
 
-impl WriteSource for Braaains {
+impl WriteSource for Groans {
     fn source(&self, _: &WriteItem) -> Result<Source<'_>, StorageError> {
-        Ok(Source::Bytes(dcp::Value::from("braaains").encode().expect("encodes")))
+        Ok(Source::Bytes(dcp::Value::from("groans").encode().expect("encodes")))
     }
 }
 
@@ -165,8 +162,7 @@ fn a_second_abort_is_harmless() {
 fn nobody_may_take_a_live_claim() {
     let place = Place::memory();
     save(place.open(), 1, true).expect("saved");
-    let day = std::time::Duration::from_secs(24 * 60 * 60);
-    let alive = writer(place.open(), true).claim_lifetime(day);
+    let alive = writer(place.open(), true).claim_lifetime(DAY);
     let token = block_on(alive.begin(&RankSet::default())).expect("begins");
     let before = place.ours();
     save(place.open(), 2, true).expect("saved");
@@ -174,5 +170,4 @@ fn nobody_may_take_a_live_claim() {
     block_on(alive.abort(&token, true)).expect("aborted");
     place.assert_tidy("the claim is gone with its saver");
     assert_eq!(place.content(), Some(2));
-    drop(Arc::new(alive));
 }
