@@ -1,6 +1,6 @@
 //! Is your writer or reader right? The contracts of [`StorageWriter`] and [`StorageReader`] as a set of named tests.
 //!
-//! For those who implement the plug themselves, and for those who write a [`Format`](crate::Format):
+//! For those who implement the plug themselves, and for those who write a [`Format`]:
 //!
 //! ```no_run
 //! # use std::sync::Arc;
