@@ -86,7 +86,7 @@ impl Format for NativeFormat {
     fn summarise(&self, files: &[WrittenFile]) -> Result<Bytes, StorageError> {
         let facts: Option<Vec<FileFacts>> = files.iter().map(facts).collect();
         let facts = facts.ok_or_else(|| unsupported("files that it did not lay out"))?;
-        rmp_serde::to_vec(&facts).map(Bytes::from).map_err(|fault| unsupported(&fault.to_string()))
+        rmp_serde::to_vec(&(self.rule, facts)).map(Bytes::from).map_err(|fault| unsupported(&fault.to_string()))
     }
 
     fn encode_index(
@@ -97,15 +97,24 @@ impl Format for NativeFormat {
     ) -> Result<Bytes, StorageError> {
         let mut ranks = Vec::with_capacity(summaries.len());
         for (rank, summary) in summaries {
-            let mut files: Vec<FileFacts> = rmp_serde::from_slice(summary)
+            let (rule, mut files): (LayoutRule, Vec<FileFacts>) = rmp_serde::from_slice(summary)
                 .map_err(|fault| unsupported(&format!("the summary of rank {rank}: {fault}")))?;
+            if rule != self.rule {
+                return Err(unsupported(&format!(
+                    "ranks with different options: {:?} here, {rule:?} on rank {rank}",
+                    self.rule
+                )));
+            }
             files.sort_by_key(|file| file.number);
             if !files.is_empty() {
                 ranks.push((*rank, files));
             }
         }
         ranks.sort_by_key(|(rank, _)| *rank);
-        Index { generation, rule: self.rule, plan: plan.clone(), ranks }.encode()
+        let index = Index { generation, rule: self.rule, plan: plan.clone(), ranks };
+        // What is written can be opened again.
+        index.check().map_err(|fault| unsupported(&fault.to_string()))?;
+        index.encode()
     }
 
     fn generation(&self, index: &[u8]) -> Result<Generation, StorageError> {

@@ -100,7 +100,7 @@ impl Index {
     }
 
     /// What can be told from the index alone: that it does not claim more than its size justifies.
-    fn check(&self) -> Result<(), StorageError> {
+    pub(crate) fn check(&self) -> Result<(), StorageError> {
         if !self.ranks.is_sorted_by(|a, b| a.0 < b.0) {
             return Err(corrupt(HEADER, "its ranks are not in ascending order".into()));
         }
@@ -155,8 +155,8 @@ pub(crate) fn path() -> Result<StorePath, StorageError> {
 const MAX_BLOCK: u64 = 1 << 24;
 /// The most chunks of a tensor of which ranks hold several each. A file for each of them would say that they are there.
 const MAX_IRREGULAR_CHUNKS: u64 = 1 << 16;
-/// The most of all such tensors together: what can be counted in a few seconds.
-const MAX_IRREGULAR_TOTAL: u64 = 1 << 26;
+/// The most of all such tensors together: what can be held in memory whatever the index claims.
+const MAX_IRREGULAR_TOTAL: u64 = 1 << 18;
 /// How deeply a sound index nests, generously.
 const MAX_DEPTH: usize = 32;
 

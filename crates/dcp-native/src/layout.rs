@@ -8,9 +8,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use dcp_types::{GlobalPlan, Rank, WriteItem, WriteWhat};
+use serde::{Deserialize, Serialize};
 
 /// The numbers that the rule depends on. They are stored in the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LayoutRule {
     /// How many files a rank writes.
     pub(crate) files_per_rank: u32,

@@ -199,3 +199,21 @@ fn entries_stand_in_the_order_of_the_coordinator() {
     let names: Vec<_> = checkpoint.metadata().entries().map(|(fqn, _)| fqn.as_str()).collect();
     assert_eq!(names, ["z", "y", "of 1", "x", "of 0", "of 2"]);
 }
+
+#[test]
+fn ranks_with_different_options_commit_nothing() {
+    let store = MemoryStore::new();
+    let outcomes = Group::whole(2).run(|collective, rank| {
+        let bytes = [rank as u8; 4];
+        let view = || View::from_bytes(DType::UInt8, &[4], &bytes).expect("view");
+        let spec = || TensorSpec::replicated(DType::UInt8, [4]).expect("spec");
+        let name = |number: u32| format!("of {rank}: {number}");
+        let state = StateDict::new()
+            .with(name(0), LocalTensor::new(spec(), view()))
+            .with(name(1), LocalTensor::new(spec(), view()));
+        let saver = Saver::new().group(collective).files_per_rank(1 + rank);
+        saver.save_dict(&state, store.clone()).map(drop)
+    });
+    assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+    assert!(Checkpoint::open(store).is_err());
+}

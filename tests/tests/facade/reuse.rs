@@ -115,3 +115,31 @@ fn a_changed_structure_is_planned_anew() {
 fn a_plan_that_one_rank_has_forgotten_is_made_anew() {
     assert_eq!(saves(&[FIRST, FIRST, FIRST], Some(2)), [false, false, false]);
 }
+
+#[test]
+fn another_planner_plans_anew() {
+    let store = MemoryStore::new();
+    let state = StateDict::new().with("step", 7);
+    let saver = Saver::new().overwrite(true);
+    let reused = |saver: &Saver<'_>| saver.save_dict(&state, store.clone()).expect("saves").plan_reused;
+    assert_eq!([reused(&saver), reused(&saver)], [false, true]);
+    assert!(!reused(&saver.planner(dcp::DefaultSavePlanner::new())));
+}
+
+#[test]
+fn threads_may_share_a_saver() {
+    let saver = Saver::new().overwrite(true);
+    std::thread::scope(|scope| {
+        for name in ["one", "other"] {
+            let saver = &saver;
+            scope.spawn(move || {
+                let store = MemoryStore::new();
+                for step in 0..50 {
+                    saver.save_dict(&StateDict::new().with(name, step), store.clone()).expect("saves");
+                }
+                let checkpoint = Checkpoint::open(store).expect("opens");
+                assert_eq!(checkpoint.value(name).expect("reads"), 49.into());
+            });
+        }
+    });
+}

@@ -19,8 +19,9 @@ pub(crate) fn answer<T>(
             Step::Needs(needs) => {
                 let lookups = needs.into_iter().map(|need| reply(store, need)).collect();
                 replies = in_order(io, lookups, store.traits().reads_in_flight)?;
-                bytes += replies.iter().map(length).sum::<u64>();
-                io.advance(bytes);
+                let more = replies.iter().map(length).sum::<u64>();
+                io.advance(more);
+                bytes += more;
             }
         }
     }

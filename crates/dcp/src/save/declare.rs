@@ -35,8 +35,8 @@ struct Outline {
     value_names: Digest,
     /// Of the order of the rank's tree.
     order: Digest,
-    /// What the plan that it has from its last save was kept under.
-    cached: Option<PlanKey>,
+    /// What the plan that it has from its last save was kept under, and the digest of the plan.
+    cached: Option<(PlanKey, Digest)>,
 }
 
 /// Gathers what all ranks have at the coordinator. Returns it there, and on every rank the key of the plan to use
@@ -44,7 +44,7 @@ struct Outline {
 pub(super) fn agree(
     exchange: &mut Exchange<'_>,
     members: &Members,
-    cached: Option<PlanKey>,
+    cached: Option<(PlanKey, Digest)>,
     local_plan: impl FnOnce(&Progress) -> Result<SavePlan, Error>,
 ) -> Result<(Option<AllDeclared>, Option<PlanKey>), Error> {
     let mut own = None;
@@ -143,9 +143,10 @@ fn group(outlines: &[Outline], parts: &Parts, own: SavePlan, members: &Members) 
 /// Values may have changed, but ranks must not disagree about one. Where all ranks have values of the same names, that shows in
 /// their digests; otherwise only a planner can tell, unless nothing has changed at all.
 fn can_reuse(outlines: &[Outline], key: PlanKey) -> bool {
-    let cached = |outline: &Outline| outline.cached.filter(|cached| cached.structure == key.structure);
     let agree = outlines.windows(2).all(|pair| pair[0].parts[3] == pair[1].parts[3]);
-    outlines.iter().all(|outline| cached(outline).is_some_and(|cached| agree || cached == key))
+    let serves = |cached: PlanKey| cached.structure == key.structure && (agree || cached == key);
+    let same_plan = outlines.windows(2).all(|pair| pair[0].cached.map(|c| c.1) == pair[1].cached.map(|c| c.1));
+    same_plan && outlines.iter().all(|outline| outline.cached.is_some_and(|(cached, _)| serves(cached)))
 }
 
 /// Stands for what all ranks have declared, and who they are.

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use dcp_collective::{Collective, CollectiveError, Exchange};
 use dcp_default_planner::DefaultSavePlanner;
-use dcp_planner::{PlanContext, SavePlanner};
+use dcp_planner::{PlanContext, PlanError, SavePlanner};
 use dcp_stateful::Stateful;
 use dcp_storage::{
     ComposedWriter, Format, Io, SaveToken, StorageError, StorageWriter, WriteReport, WriteResult, WriteSource,
 };
-use dcp_types::{FlatState, GlobalPlan, Rank, Source, StateDict, WriteItem, flatten_state};
+use dcp_types::{Digest, FlatState, GlobalPlan, Rank, Source, StateDict, WriteItem, flatten_state};
 use serde::{Deserialize, Serialize};
 
 use self::declare::PlanKey;
@@ -42,11 +42,10 @@ pub struct Saver<'a> {
     overwrite: bool,
     fsync: bool,
     threads: Option<usize>,
-    last: Mutex<Option<Kept>>,
+    last: Mutex<Option<Arc<Kept>>>,
 }
 
 /// The plan of a save, kept for the next one.
-#[derive(Clone)]
 struct Kept {
     /// Stands for what all ranks declared.
     key: PlanKey,
@@ -54,6 +53,8 @@ struct Kept {
     made: Option<GlobalPlan>,
     /// As the writer prepared it.
     plan: Arc<GlobalPlan>,
+    /// Of that, so that ranks can tell whether they have the same.
+    digest: Digest,
 }
 
 impl Default for Saver<'_> {
@@ -103,6 +104,8 @@ impl<'a> Saver<'a> {
     #[must_use]
     pub fn planner(mut self, planner: impl SavePlanner + 'a) -> Self {
         self.planner = Box::new(planner);
+        // What another planner made is not this one's.
+        self.last = Mutex::new(None);
         self
     }
 
@@ -178,7 +181,10 @@ impl<'a> Saver<'a> {
         self.group.together(|exchange, members| {
             let ctx = &members.ctx;
             let mut ready = None;
-            let planned = declare::agree(exchange, members, self.cached(), |_| {
+            // Another thread may save with this saver meanwhile: what is kept now is what this save goes by.
+            let kept = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let cached = kept.as_ref().map(|kept| (kept.key, kept.digest));
+            let planned = declare::agree(exchange, members, cached, |_| {
                 let (writer, state) = prepare()?;
                 let (writer, flat, _) = ready.insert((writer, flatten_state(state)?, self.io()?));
                 Ok(writer.get().prepare_local_plan(self.planner.local_plan(flat, ctx)?)?)
@@ -186,7 +192,7 @@ impl<'a> Saver<'a> {
             let (declared, reuse) = planned?;
             let Some((writer, flat, io)) = &ready else { unreachable!("every rank has taken the first step") };
             let saving = Saving { saver: self, writer: writer.get(), io, flat, ctx };
-            let (token, plan) = saving.plan(exchange, declared.as_ref(), reuse)?;
+            let (token, plan) = saving.plan(exchange, declared.as_ref(), reuse.and_then(|key| Some((key, kept?))))?;
             let ranks = saving.write(exchange, members, &token, &plan)?;
             Ok(SaveReport { ranks, plan_reused: reuse.is_some(), elapsed: start.elapsed() })
         })
@@ -204,15 +210,6 @@ impl<'a> Saver<'a> {
     fn io(&self) -> Result<Io<'static>, Error> {
         let io = Io::new()?;
         Ok(self.threads.map_or(io.clone(), |threads| io.with_threads(threads)))
-    }
-
-    fn cached(&self) -> Option<PlanKey> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|kept| kept.key)
-    }
-
-    fn kept(&self, key: PlanKey) -> Option<Kept> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref().filter(|kept| kept.key.structure == key.structure).cloned()
     }
 }
 
@@ -256,43 +253,44 @@ impl Saving<'_, '_> {
         &self,
         exchange: &mut Exchange<'_>,
         declared: Option<&declare::AllDeclared>,
-        reuse: Option<PlanKey>,
+        reuse: Option<(PlanKey, Arc<Kept>)>,
     ) -> Result<(SaveToken, Arc<GlobalPlan>), Error> {
-        let kept = reuse.and_then(|key| self.saver.kept(key));
-        let (mut made, mut started) = (None, None);
+        let mut started = None;
         let announced = exchange.broadcast("plan", |_| {
-            let made = made.insert(match (declared, &kept) {
-                (Some(declared), _) => self.saver.planner.global_plan(&declared.groups, self.ctx)?,
-                (None, Some(Kept { made: Some(made), .. })) => made.clone(),
-                _ => unreachable!("the coordinator has all declarations, or the plan that it made of equal ones"),
-            });
-            // It may be another writer than that of the last save.
-            let plan = self.writer.prepare_global_plan(made.clone())?;
-            let known = kept.as_ref().is_some_and(|kept| *kept.plan == plan);
-            let token = self.io.block_on(self.writer.begin(&self.ctx.ranks))?;
-            started = Some(token.clone());
-            let key = match (reuse, declared) {
-                (Some(key), _) => key,
-                (None, Some(declared)) => declared.key,
+            let (made, key) = match (declared, &reuse) {
+                (Some(declared), _) => (self.saver.planner.global_plan(&declared.groups, self.ctx)?, declared.key),
+                (None, Some((key, kept))) => match &kept.made {
+                    Some(made) => (made.clone(), *key),
+                    None => unreachable!("the coordinator of the last save is that of this one"),
+                },
                 (None, None) => unreachable!("the coordinator has all declarations, or need not have them"),
             };
+            // It may be another writer than that of the last save.
+            let plan = self.writer.prepare_global_plan(made.clone())?;
+            let known = reuse.as_ref().is_some_and(|(_, kept)| *kept.plan == plan);
+            let token = self.io.block_on(self.writer.begin(&self.ctx.ranks))?;
+            started = Some((token.clone(), made));
             Ok::<_, Error>(Announcement { token, plan: (!known).then_some(plan), key })
         });
         let Announcement { token, plan, key } = announced.map_err(|error| {
             let error = Error::from(error);
-            if let Some(token) = &started {
+            if let Some((token, _)) = &started {
                 // Some ranks may have been told to write.
                 self.abort(token, &error, false);
             }
             error
         })?;
-        let plan = match (plan, kept) {
-            (Some(plan), _) => Arc::new(plan),
-            (None, Some(kept)) => kept.plan,
+        let (plan, digest) = match (plan, reuse) {
+            (Some(plan), _) => {
+                let encoded = rmp_serde::to_vec(&plan).map_err(|fault| PlanError::custom(fault.to_string()))?;
+                (Arc::new(plan), Digest::of(&encoded))
+            }
+            (None, Some((_, kept))) => (Arc::clone(&kept.plan), kept.digest),
             (None, None) => unreachable!("every rank has said that it has this plan"),
         };
-        let mut last = self.saver.last.lock().unwrap_or_else(PoisonError::into_inner);
-        *last = Some(Kept { key, made, plan: Arc::clone(&plan) });
+        let made = started.map(|(_, made)| made);
+        let kept = Kept { key, made, plan: Arc::clone(&plan), digest };
+        *self.saver.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(kept));
         Ok((token, plan))
     }
 

@@ -39,7 +39,7 @@ fn two_operations_fail() {
         let count = count(&place, old);
         // An operation that fails may lead to some more.
         for (first, second) in
-            (0..count + 8).flat_map(|second| (second.saturating_sub(8)..second).map(move |first| (first, second)))
+            (0..count + 8).flat_map(|second| (second.saturating_sub(5)..second).map(move |first| (first, second)))
         {
             for lost in [false, true] {
                 let fault = if lost { Fault::LoseResponse } else { Fault::Io(kind) };

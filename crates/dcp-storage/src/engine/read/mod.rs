@@ -27,15 +27,25 @@ pub(crate) struct Wanted<'a> {
     pub(crate) dest: Dest<'a>,
 }
 
+/// The largest checksum block: a block must fit a buffer.
+const MAX_BLOCK: u64 = 1 << 24;
+
 /// Reads everything that is wanted.
 pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> Result<ReadReport, StorageError> {
-    let traits = store.traits();
+    let mut traits = store.traits();
+    traits.read_size = traits.read_size.clamp(1, 1 << 40);
     let mut report = ReadReport::default();
     let mut extents = Vec::with_capacity(wanted.len());
     let mut chunks = HashSet::new();
     let mut tasks = Vec::new();
     for Wanted { fqn, item, element, locator, dest } in wanted {
         let Locator::Extent(located) = locator;
+        if let Some(block) =
+            located.checks.as_ref().map(|checks| checks.block).filter(|block| !(1..=MAX_BLOCK).contains(block))
+        {
+            let reason = format!("a checksum block of {block} bytes is not sensible");
+            return Err(StorageError::Corrupt { path: located.file, offset: located.offset, reason });
+        }
         let (sizes, region) = geometry(&item, element, &located)?;
         if chunks.insert((located.file.clone(), located.offset)) {
             report.whole_chunks += located.length;

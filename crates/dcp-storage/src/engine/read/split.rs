@@ -17,6 +17,12 @@ pub(super) fn tasks<'a>(
     dest: Dest<'a>,
     traits: &StoreTraits,
 ) -> Result<Vec<Task<'a>>, StorageError> {
+    if let Dest::Value(buffer) = dest {
+        buffer.clear();
+        // The extent has been checked against the real size of its file.
+        buffer.resize((region.numel() * element) as usize, 0);
+        return Ok(flat(&extent, 0, buffer, traits));
+    }
     if region.is_empty() {
         return Ok(Vec::new());
     }
@@ -25,12 +31,6 @@ pub(super) fn tasks<'a>(
     let task = |region, target| Task::new(Arc::clone(&extent), Arc::clone(&shared), region, element, target);
     match dest {
         Dest::Sink(sink) => Ok(vec![task(region, Target::Sink(sink))?]),
-        Dest::Value(buffer) => {
-            buffer.clear();
-            // The extent has been checked against the real size of its file.
-            buffer.resize((region.numel() * element) as usize, 0);
-            Ok(flat(&extent, 0, buffer, traits))
-        }
         Dest::Memory(view) => {
             if view.shape() != region.sizes() || view.nbytes() != region.numel() * element {
                 let found = format!("a buffer of {} {:?} for region {region}", view.dtype(), view.shape());
