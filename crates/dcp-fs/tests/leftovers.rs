@@ -10,7 +10,7 @@ use dcp_fs::LocalStore;
 use dcp_storage::conformance::block_on;
 use dcp_storage::{
     Ask, ComposedWriter, FileLayout, Format, Generation, OpenedCheckpoint, Precondition, SaveToken, StorageError,
-    StorageWriter, Store, StorePath, WrittenFile,
+    StorageWriter, Store, StorePath, Strictness, WrittenFile,
 };
 use dcp_types::{GlobalPlan, Metadata, Rank, RankSet};
 use tempfile::TempDir;
@@ -173,7 +173,7 @@ impl Format for IndexOnly {
         Ok(std::str::from_utf8(index).expect("ours").parse().expect("ours"))
     }
 
-    fn open(&self) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
+    fn open(&self, _: Strictness) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
         unreachable!("nothing is read here")
     }
 }

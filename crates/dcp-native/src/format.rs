@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dcp_storage::{
     Ask, DataName, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Segment, Step, StorageError,
-    StorePath, WrittenFile, WrittenSegment,
+    StorePath, Strictness, WrittenFile, WrittenSegment,
 };
 use dcp_types::{GlobalPlan, Rank, WriteItem, WriteWhat};
 
@@ -121,7 +121,7 @@ impl Format for NativeFormat {
         index::generation(index)
     }
 
-    fn open(&self) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
+    fn open(&self, _strictness: Strictness) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
         Box::new(Open)
     }
 }

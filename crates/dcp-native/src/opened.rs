@@ -255,6 +255,7 @@ fn show(reply: &Reply) -> u64 {
     match reply {
         Reply::Size(size) => *size,
         Reply::Bytes(bytes) => bytes.len() as u64,
+        _ => 0,
     }
 }
 

@@ -76,6 +76,16 @@ pub enum StorageError {
         /// What was expected and what was found.
         reason: String,
     },
+    /// Parts of a checkpoint are there, but what makes them one is not: a save has not finished, or has lost its index.
+    #[error(
+        "{location} holds parts of a checkpoint ({found}) but no index: a save has not finished, or its index was lost"
+    )]
+    Unfinished {
+        /// Where.
+        location: String,
+        /// One of the parts.
+        found: StorePath,
+    },
     /// A checkpoint is there and must not be replaced.
     #[error("{location} already holds a checkpoint ({found}); save elsewhere, or allow overwriting")]
     Exists {
@@ -222,6 +232,7 @@ impl StorageError {
             Self::InvalidPath { .. } => "invalid-path",
             Self::NotAFile { .. } => "not-a-file",
             Self::NoCheckpoint { .. } => "no-checkpoint",
+            Self::Unfinished { .. } => "unfinished",
             Self::Exists { .. } => "exists",
             Self::Overwritten { .. } => "overwritten",
             Self::Corrupt { .. } => "corrupt",
@@ -256,6 +267,7 @@ impl StorageError {
             Self::Corrupt { .. }
                 | Self::Damaged { .. }
                 | Self::BadValue { .. }
+                | Self::Unfinished { .. }
                 | Self::NotFound { .. }
                 | Self::OutOfRange { .. }
                 | Self::NotAFile { .. }

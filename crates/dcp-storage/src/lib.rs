@@ -15,11 +15,11 @@ mod report;
 mod store;
 mod writer;
 
-pub use composed::{ComposedReader, ComposedWriter};
+pub use composed::{ComposedReader, ComposedWriter, recognise};
 pub use error::StorageError;
 pub use format::{
-    Ask, BlockChecks, Extent, FileLayout, Format, Late, Locator, Need, OpenedCheckpoint, Reply, Segment, Step,
-    WrittenFile, WrittenSegment,
+    Ask, BlockChecks, Extent, FileLayout, Finding, Format, Late, Locator, Need, OpenedCheckpoint, Reply, Segment, Step,
+    Strictness, WrittenFile, WrittenSegment,
 };
 pub use io::{Io, Verify};
 pub use memory::MemoryStore;

@@ -38,11 +38,12 @@ pub trait StorageReader: Send + Sync {
         Ok(())
     }
 
-    /// Decodes the bytes of a value.
+    /// Decodes the bytes of the value that is this entry of the metadata.
     ///
     /// # Errors
     /// [`StorageError::BadValue`] if they do not decode.
-    fn decode_value(&self, bytes: &[u8]) -> Result<Value, StorageError> {
+    fn decode_value(&self, entry: usize, bytes: &[u8]) -> Result<Value, StorageError> {
+        let _ = entry;
         Value::decode(bytes).map_err(|fault| StorageError::BadValue { reason: fault.to_string() })
     }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use dcp_storage::{ComposedReader, Io, Locator, ReadReport, StorageReader, Verify};
+use dcp_storage::{
+    ComposedReader, Finding, Io, Locator, OpenedCheckpoint, ReadReport, StorageReader, Strictness, Verify,
+};
 use dcp_types::{
     Dest, EntryKind, Fqn, Loaded, LoadedLeaf, Metadata, OwnedTensor, ReadItem, ReadWhat, Region, Shape, TensorEntry,
     Value, ViewMut, unflatten,
@@ -28,6 +30,7 @@ use crate::{Error, Location, formats};
 #[derive(Debug)]
 pub struct Checkpoint {
     reader: ComposedReader,
+    opened: Arc<dyn OpenedCheckpoint>,
     metadata: Arc<Metadata>,
     format: &'static str,
     location: String,
@@ -40,13 +43,27 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Storage`] if there is none, or its index cannot be read.
     pub fn open(at: impl Into<Location>) -> Result<Self, Error> {
+        Self::open_as(at.into(), Strictness::Strict)
+    }
+
+    /// Opens a checkpoint for rescue: what its index describes in a way that cannot be right (holes, overlaps, chunks out of
+    /// bounds) is left out of its metadata, and listed in [`findings`](Self::findings).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn salvage(at: impl Into<Location>) -> Result<Self, Error> {
+        Self::open_as(at.into(), Strictness::Salvage)
+    }
+
+    fn open_as(at: Location, strictness: Strictness) -> Result<Self, Error> {
         let io = Io::new()?;
-        let store = at.into().store(true)?;
-        let format = formats::detect(&*store, &formats::known(), &io)?;
+        let store = at.store(true)?;
+        let format = formats::detect(&store, &formats::known(), &io)?;
         let (name, location) = (format.name(), store.location());
-        let reader = ComposedReader::new(format, store);
+        let reader = ComposedReader::new(format, store).strictness(strictness);
         let metadata = io.block_on(reader.read_metadata(&io))?.metadata;
-        Ok(Self { reader, metadata, format: name, location, io })
+        let opened = reader.opened()?;
+        Ok(Self { reader, opened, metadata, format: name, location, io })
     }
 
     /// The same with other checks of what is read.
@@ -60,6 +77,12 @@ impl Checkpoint {
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// What was left out of the metadata because it is not sound; nothing unless opened to [`salvage`](Self::salvage).
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        self.opened.findings()
     }
 
     /// The name of its format, as `native`.
@@ -170,7 +193,8 @@ impl Checkpoint {
         let mut encoded: Vec<Vec<u8>> = vec![Vec::new(); entries.len()];
         let wanted = entries.iter().map(|&entry| item(entry)).zip(encoded.iter_mut().map(Dest::Value)).collect();
         self.io.block_on(self.reader.read_data(wanted, &self.io))?;
-        Ok(encoded.iter().map(|bytes| self.reader.decode_value(bytes)).collect::<Result<_, _>>()?)
+        let decoded = entries.iter().zip(&encoded).map(|(&entry, bytes)| self.reader.decode_value(entry, bytes));
+        Ok(decoded.collect::<Result<_, _>>()?)
     }
 
     /// Where chunks and values lie, after finding out that they are there, whole: one locator an item, in order.

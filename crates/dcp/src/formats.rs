@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dcp_storage::{Format, Io, StorageError, Store};
+use dcp_storage::{Format, Io, StorageError, Store, StorePath};
 
 use crate::Error;
 
@@ -11,21 +11,40 @@ pub(crate) fn known() -> Vec<Arc<dyn Format>> {
     vec![
         #[cfg(feature = "native")]
         Arc::new(dcp_native::NativeFormat::new()),
+        #[cfg(feature = "torch")]
+        Arc::new(dcp_torch::DcpFormat::new()),
     ]
 }
 
 /// The format of the checkpoint in a store, told from what is there.
-pub(crate) fn detect(store: &dyn Store, formats: &[Arc<dyn Format>], io: &Io<'_>) -> Result<Arc<dyn Format>, Error> {
+pub(crate) fn detect(
+    store: &Arc<dyn Store>,
+    formats: &[Arc<dyn Format>],
+    io: &Io<'_>,
+) -> Result<Arc<dyn Format>, Error> {
     for format in formats {
-        match io.block_on(store.size(&format.index_path())) {
-            Ok(_) => return Ok(Arc::clone(format)),
-            Err(StorageError::NotFound { .. }) => {}
-            Err(error) => return Err(error.into()),
+        if dcp_storage::recognise(&**format, &**store, io)? {
+            return Ok(Arc::clone(format));
         }
+    }
+    Err(nothing(&**store, formats, io)?)
+}
+
+/// Why a store holds no checkpoint.
+fn nothing(store: &dyn Store, formats: &[Arc<dyn Format>], io: &Io<'_>) -> Result<Error, Error> {
+    let location = store.location();
+    let listing = io.block_on(store.list(None))?;
+    #[cfg(not(feature = "torch"))]
+    if listing.iter().any(|object| object.path.as_str() == ".metadata") {
+        return Ok(Error::MissingFeature { what: format!("reading the checkpoint in {location}"), feature: "torch" });
+    }
+    let part = |path: &StorePath| path.as_str() == ".metadata.tmp" || path.as_str().ends_with(".distcp");
+    if let Some(found) = listing.into_iter().map(|object| object.path).find(part) {
+        return Ok(StorageError::Unfinished { location, found }.into());
     }
     let indexes: Vec<String> = formats.iter().map(|format| format.index_path().to_string()).collect();
     let reason = format!("it has no {}", indexes.join(" or "));
-    Err(StorageError::NoCheckpoint { location: store.location(), reason }.into())
+    Ok(StorageError::NoCheckpoint { location, reason }.into())
 }
 
 /// The format that is written unless told otherwise.

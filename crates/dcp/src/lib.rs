@@ -29,8 +29,8 @@ pub use dcp_native::NativeFormat;
 pub use dcp_planner::{LoadPlanner, PlanError, Problem, SavePlanner};
 pub use dcp_stateful::{AppState, FromValue, Stateful, StatefulError, part, part_mut, value, whole, whole_mut};
 pub use dcp_storage::{
-    ComposedReader, ComposedWriter, Format, MemoryStore, ReadReport, StorageError, StorageReader, StorageWriter, Store,
-    Verify, WriteReport,
+    ComposedReader, ComposedWriter, Finding, Format, MemoryStore, ReadReport, StorageError, StorageReader,
+    StorageWriter, Store, Verify, WriteReport,
 };
 pub use dcp_types::{
     BufferPlace, DType, DataSink, DataSource, DeviceMesh, DictKey, Fqn, HeldPart, Loaded, LoadedLeaf, LocalTensor,

@@ -4,5 +4,5 @@ mod claim;
 mod reader;
 mod writer;
 
-pub use reader::ComposedReader;
+pub use reader::{ComposedReader, recognise};
 pub use writer::ComposedWriter;

@@ -3,16 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use dcp_types::{Dest, Digest, EntryKind, Metadata, ReadItem};
+use dcp_types::{Dest, Digest, EntryKind, Metadata, ReadItem, Value};
 
 use crate::engine::{Wanted, answer, read, read_whole};
-use crate::{Format, Found, Io, Locator, OpenedCheckpoint, ReadReport, StorageError, StorageReader, Store};
+use crate::{Format, Found, Io, Locator, OpenedCheckpoint, ReadReport, StorageError, StorageReader, Store, Strictness};
 
 /// Reads checkpoints of a format from a store.
 #[derive(Debug)]
 pub struct ComposedReader {
     format: Arc<dyn Format>,
     store: Arc<dyn Store>,
+    strictness: Strictness,
     opened: Mutex<Option<Arc<dyn OpenedCheckpoint>>>,
 }
 
@@ -20,7 +21,26 @@ impl ComposedReader {
     /// A reader; nothing is read yet.
     #[must_use]
     pub fn new(format: Arc<dyn Format>, store: Arc<dyn Store>) -> Self {
-        Self { format, store, opened: Mutex::new(None) }
+        Self { format, store, strictness: Strictness::default(), opened: Mutex::new(None) }
+    }
+
+    /// The same, treating what is not sound in an index in another way.
+    #[must_use]
+    pub fn strictness(mut self, strictness: Strictness) -> Self {
+        self.strictness = strictness;
+        self
+    }
+
+    /// The checkpoint that was opened last.
+    ///
+    /// # Errors
+    /// [`StorageError::NoCheckpoint`] if none was.
+    pub fn opened(&self) -> Result<Arc<dyn OpenedCheckpoint>, StorageError> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        opened.ok_or_else(|| StorageError::NoCheckpoint {
+            location: self.store.location(),
+            reason: "its metadata must be read first".into(),
+        })
     }
 
     /// Where items lie, after finding out that they are there, whole: one locator an item, in order.
@@ -44,14 +64,6 @@ impl ComposedReader {
         }
     }
 
-    fn opened(&self) -> Result<Arc<dyn OpenedCheckpoint>, StorageError> {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        opened.ok_or_else(|| StorageError::NoCheckpoint {
-            location: self.store.location(),
-            reason: "its metadata must be read first".into(),
-        })
-    }
-
     /// Tells a file that is missing or too short from one that an overwrite has removed.
     async fn explain(&self, error: StorageError, fingerprint: Digest) -> StorageError {
         let path = match &error {
@@ -67,11 +79,19 @@ impl ComposedReader {
     }
 }
 
+/// Finds out whether a store holds a checkpoint of a format.
+///
+/// # Errors
+/// Whatever the storage reports.
+pub fn recognise(format: &dyn Format, store: &dyn Store, io: &Io<'_>) -> Result<bool, StorageError> {
+    Ok(answer(store, format.recognise(), io)?.0)
+}
+
 #[async_trait]
 impl StorageReader for ComposedReader {
     async fn read_metadata(&self, io: &Io<'_>) -> Result<Found, StorageError> {
         let index = self.format.index_path();
-        let (opened, overhead) = match answer(&*self.store, self.format.open(), io) {
+        let (opened, overhead) = match answer(&*self.store, self.format.open(self.strictness), io) {
             Err(StorageError::NotFound { location, path }) if path == index => {
                 return Err(StorageError::NoCheckpoint { location, reason: format!("it has no {index}") });
             }
@@ -84,6 +104,10 @@ impl StorageReader for ComposedReader {
 
     async fn check(&self, items: &[ReadItem], io: &Io<'_>) -> Result<(), StorageError> {
         self.locate(items.to_vec(), io).await.map(|_| ())
+    }
+
+    fn decode_value(&self, entry: usize, bytes: &[u8]) -> Result<Value, StorageError> {
+        self.opened()?.decode_value(entry, bytes)
     }
 
     async fn read_data(&self, items: Vec<(ReadItem, Dest<'_>)>, io: &Io<'_>) -> Result<ReadReport, StorageError> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{StorageError, StorePath};
+use crate::{ObjectMeta, StorageError, StorePath};
 
 /// A computation that needs bytes of objects on its way.
 ///
@@ -44,6 +44,10 @@ pub enum Need {
     },
     /// Its size.
     Size(StorePath),
+    /// Its size, if it is there at all.
+    Presence(StorePath),
+    /// What is there: every object below a prefix, or every object.
+    Listing(Option<StorePath>),
 }
 
 /// The answer to a [`Need`].
@@ -53,14 +57,33 @@ pub enum Reply {
     Bytes(Bytes),
     /// A size in bytes.
     Size(u64),
+    /// A size in bytes, or that the object is missing.
+    Presence(Option<u64>),
+    /// Objects, sorted by path.
+    Listing(Vec<ObjectMeta>),
 }
 
 impl Need {
-    /// The object in question.
+    /// The object in question, if it is one.
     #[must_use]
-    pub fn path(&self) -> &StorePath {
+    pub fn path(&self) -> Option<&StorePath> {
         match self {
-            Self::Whole(path) | Self::Range { path, .. } | Self::Size(path) => path,
+            Self::Whole(path) | Self::Range { path, .. } | Self::Size(path) | Self::Presence(path) => Some(path),
+            Self::Listing(_) => None,
+        }
+    }
+}
+
+/// Finds out whether an object is there: how most formats recognise a checkpoint.
+pub(crate) struct IsThere(pub(crate) StorePath);
+
+impl Ask for IsThere {
+    type Output = bool;
+
+    fn next(&mut self, replies: Vec<Reply>) -> Result<Step<bool>, StorageError> {
+        match replies.as_slice() {
+            [Reply::Presence(size)] => Ok(Step::Done(size.is_some())),
+            _ => Ok(Step::Needs(vec![Need::Presence(self.0.clone())])),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dcp_types::{Digest, GlobalPlan, Metadata, Rank, ReadItem};
+use dcp_types::{Digest, Fqn, GlobalPlan, Metadata, Rank, ReadItem, Value};
 
 use crate::{Generation, StorageError, StorePath};
 
@@ -29,6 +29,12 @@ pub trait Format: fmt::Debug + Send + Sync {
 
     /// The object whose publication makes a checkpoint exist.
     fn index_path(&self) -> StorePath;
+
+    /// Finds out whether a checkpoint of this format is there, by reading as little as it can: whether the index is, unless
+    /// the format has more to go by.
+    fn recognise(&self) -> Box<dyn Ask<Output = bool>> {
+        Box::new(ask::IsThere(self.index_path()))
+    }
 
     /// The files that a rank writes.
     ///
@@ -60,7 +66,17 @@ pub trait Format: fmt::Debug + Send + Sync {
     fn generation(&self, index: &[u8]) -> Result<Generation, StorageError>;
 
     /// Opens a checkpoint.
-    fn open(&self) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>>;
+    fn open(&self, strictness: Strictness) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>>;
+}
+
+/// What is done about a tensor or value that an index describes in a way that cannot be right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// The checkpoint is refused.
+    #[default]
+    Strict,
+    /// It is left out and [listed](OpenedCheckpoint::findings), so that the rest can be rescued.
+    Salvage,
 }
 
 /// A checkpoint whose index has been read.
@@ -71,6 +87,29 @@ pub trait OpenedCheckpoint: fmt::Debug + Send + Sync {
     /// Stands for this very checkpoint: the digest of its index.
     fn fingerprint(&self) -> Digest;
 
+    /// What was left out of the metadata because it is not sound; nothing unless opened to [salvage](Strictness::Salvage).
+    fn findings(&self) -> &[Finding] {
+        &[]
+    }
+
     /// Finds out where items lie: one locator an item, in order.
     fn locate(self: Arc<Self>, items: Vec<ReadItem>) -> Box<dyn Ask<Output = Vec<Locator>>>;
+
+    /// Decodes the bytes of the value that is this entry. Natively they are MessagePack.
+    ///
+    /// # Errors
+    /// [`StorageError::BadValue`] if they do not decode.
+    fn decode_value(&self, entry: usize, bytes: &[u8]) -> Result<Value, StorageError> {
+        let _ = entry;
+        Value::decode(bytes).map_err(|fault| StorageError::BadValue { reason: fault.to_string() })
+    }
+}
+
+/// Something in a checkpoint that is not sound.
+#[derive(Debug)]
+pub struct Finding {
+    /// The tensor or value, where it is known.
+    pub fqn: Option<Fqn>,
+    /// What is wrong with it.
+    pub fault: StorageError,
 }

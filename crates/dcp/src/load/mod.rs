@@ -171,7 +171,7 @@ impl<'a> Loader<'a> {
 
     fn reader(&self, from: impl Into<Location>) -> Result<Reader<'static>, Error> {
         let store = from.into().store(true)?;
-        let format = formats::detect(&*store, &self.formats, &self.io()?)?;
+        let format = formats::detect(&store, &self.formats, &self.io()?)?;
         Ok(Reader::Own(ComposedReader::new(format, store)))
     }
 
@@ -245,7 +245,7 @@ impl<'a> Loader<'a> {
         let mut values = std::collections::HashMap::new();
         for (value, bytes) in plan.values.iter().zip(&encoded) {
             let fqn = metadata.entry(value.entry).map_or("?".into(), |(fqn, _)| fqn.clone());
-            values.insert(&value.target, self.planner.load_value(&fqn, reader.decode_value(bytes)?)?);
+            values.insert(&value.target, self.planner.load_value(&fqn, reader.decode_value(value.entry, bytes)?)?);
         }
         let tensors: std::collections::HashSet<_> = plan.tensors.iter().map(|read| &read.target).collect();
         let leaves = paths.iter().filter_map(|(fqn, path)| {
