@@ -146,6 +146,26 @@ pub enum StorageError {
         /// The newest version that can be read.
         supported: u32,
     },
+    /// A file uses something of its format that is not read here.
+    #[error("{path} uses {what} at byte {offset}, which cannot be read here")]
+    Unreadable {
+        /// The file.
+        path: StorePath,
+        /// Where in the file.
+        offset: u64,
+        /// What it uses.
+        what: String,
+    },
+    /// A value that would do harm where its own language decodes it.
+    #[error("{what} would run code when {decoder} decodes it: {}", .globals.join(", "))]
+    Harmful {
+        /// The value.
+        what: String,
+        /// Whose decoder, as `PyTorch`.
+        decoder: &'static str,
+        /// What it would look up and run, as `os.system`.
+        globals: Vec<String>,
+    },
     /// The format cannot express something.
     #[error("the format {format} cannot express {what}")]
     Unsupported {
@@ -239,6 +259,8 @@ impl StorageError {
             Self::Damaged { .. } => "damaged",
             Self::BadValue { .. } => "bad-value",
             Self::TooNew { .. } => "too-new",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Harmful { .. } => "harmful",
             Self::Unsupported { .. } => "unsupported",
             Self::NoSource { .. } => "no-source",
             Self::Source { .. } => "source",
@@ -273,6 +295,8 @@ impl StorageError {
                 | Self::NotAFile { .. }
                 | Self::InvalidPath { .. }
                 | Self::TooNew { .. }
+                | Self::Unreadable { .. }
+                | Self::Harmful { .. }
         )
     }
 

@@ -1,0 +1,143 @@
+//! A `torch.save` archive: a zip file of a pickle and the storages that it speaks of (`caffe2/serialize/inline_container.cc`).
+
+mod fields;
+mod known;
+mod zip;
+
+pub(crate) use fields::Fields;
+pub(crate) use known::{Fault, Known, Lack, Wrong, malformed, unreadable};
+
+use bytes::Bytes;
+use zip::Directory;
+
+/// The table of contents of an archive.
+#[derive(Debug)]
+pub(crate) struct Archive {
+    directory: Directory,
+    /// What the names of all entries begin with: `archive/`, or the name of the file.
+    prefix: String,
+    pub(crate) byte_order: ByteOrder,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ByteOrder {
+    Little,
+    Big,
+}
+
+/// Where a storage lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredBytes {
+    /// From the start of the archive.
+    pub(crate) offset: u64,
+    pub(crate) length: u64,
+    /// Its CRC-32; `None` if the archive was written without.
+    pub(crate) crc: Option<u32>,
+}
+
+/// The versions of the archive format that are read, as PyTorch's `kMinSupportedFileFormatVersion` and
+/// `kMaxSupportedFileFormatVersion` have it.
+const VERSIONS: std::ops::RangeInclusive<u64> = 1..=10;
+/// The largest of the records that are read whole, but for the pickle.
+const MAX_RECORD: u64 = 1 << 10;
+/// The largest pickle that is read.
+const MAX_PICKLE: u64 = 1 << 30;
+
+impl Archive {
+    /// Reads the table of contents and the records that say how to read the rest.
+    pub(crate) fn read(known: &Known) -> Result<Self, Lack> {
+        let directory = Directory::read(known)?;
+        let Some(pickle) = directory.entries().iter().find(|entry| is_pickle(&entry.name)) else {
+            return Err(malformed(0, "it has no data.pkl: no archive of torch.save"));
+        };
+        let prefix = pickle.name[..=pickle.name.find('/').unwrap_or_default()].to_owned();
+        if let Some(foreign) = directory.entries().iter().find(|entry| !entry.name.starts_with(&prefix)) {
+            return Err(malformed(foreign.header, format!("{} is not below {prefix}", foreign.name)));
+        }
+        let mut archive = Self { directory, prefix, byte_order: ByteOrder::Little };
+        if archive.directory.find(&archive.name("constants.pkl")).is_some() {
+            return Err(unreadable(0, "TorchScript: a program, not a state"));
+        }
+        archive.check_version(known)?;
+        archive.byte_order = archive.read_byte_order(known)?;
+        Ok(archive)
+    }
+
+    /// The pickle, and where it starts.
+    pub(crate) fn pickle(&self, known: &Known) -> Result<(Bytes, u64), Lack> {
+        let Some(entry) = self.directory.find(&self.name("data.pkl")) else {
+            return Err(malformed(0, "it has no data.pkl"));
+        };
+        if entry.size > MAX_PICKLE {
+            return Err(unreadable(entry.header, format!("a pickle of {} bytes", entry.size)));
+        }
+        let start = self.directory.content_of(known, entry)?;
+        Ok((self.directory.content(known, entry)?, start))
+    }
+
+    /// Where the storage with a key lies.
+    pub(crate) fn storage(&self, known: &Known, key: &str) -> Result<StoredBytes, Lack> {
+        let Some(entry) = self.directory.find(&self.name(&format!("data/{key}"))) else {
+            return Err(malformed(0, format!("it has no storage {key:?}")));
+        };
+        let offset = self.directory.content_of(known, entry)?;
+        Ok(StoredBytes { offset, length: entry.size, crc: (entry.crc != 0).then_some(entry.crc) })
+    }
+
+    /// The bytes of a storage, compared with their checksum.
+    pub(crate) fn storage_bytes(&self, known: &Known, key: &str) -> Result<Bytes, Lack> {
+        match self.directory.find(&self.name(&format!("data/{key}"))) {
+            Some(entry) => self.directory.content(known, entry),
+            None => Err(malformed(0, format!("it has no storage {key:?}"))),
+        }
+    }
+
+    /// Compares the checksum of every record.
+    pub(crate) fn check_contents(&self, known: &Known) -> Result<(), Lack> {
+        self.directory.entries().iter().try_for_each(|entry| self.directory.content(known, entry).map(|_| ()))
+    }
+
+    /// How many bytes the records have that have a checksum.
+    pub(crate) fn checked_bytes(&self) -> u64 {
+        self.directory.entries().iter().filter(|entry| entry.crc != 0).map(|entry| entry.size).sum()
+    }
+
+    fn name(&self, record: &str) -> String {
+        format!("{}{record}", self.prefix)
+    }
+
+    fn check_version(&self, known: &Known) -> Result<(), Lack> {
+        let Some((version, at)) = self.record(known, "version")? else {
+            return Err(malformed(0, "it has no version record"));
+        };
+        match version.trim().parse() {
+            Ok(version) if VERSIONS.contains(&version) => Ok(()),
+            _ => Err(unreadable(at, format!("version {version:?} of the archive format"))),
+        }
+    }
+
+    /// Before there was a record of it, in PyTorch 2.0, it was little.
+    fn read_byte_order(&self, known: &Known) -> Result<ByteOrder, Lack> {
+        match self.record(known, "byteorder")? {
+            None => Ok(ByteOrder::Little),
+            Some((order, _)) if order == "little" => Ok(ByteOrder::Little),
+            Some((order, _)) if order == "big" => Ok(ByteOrder::Big),
+            Some((order, at)) => Err(malformed(at, format!("{order:?} is no byte order"))),
+        }
+    }
+
+    /// A small record of text, and where its header is.
+    fn record(&self, known: &Known, name: &str) -> Result<Option<(String, u64)>, Lack> {
+        let Some(entry) = self.directory.find(&self.name(name)) else { return Ok(None) };
+        if entry.size > MAX_RECORD {
+            return Err(malformed(entry.header, format!("{name} has {} bytes", entry.size)));
+        }
+        let content = self.directory.content(known, entry)?;
+        Ok(Some((String::from_utf8_lossy(&content).into_owned(), entry.header)))
+    }
+}
+
+/// Whether a name is `PREFIX/data.pkl`.
+fn is_pickle(name: &str) -> bool {
+    name.split_once('/').is_some_and(|(prefix, record)| !prefix.is_empty() && record == "data.pkl")
+}

@@ -1,0 +1,295 @@
+//! Finds items in `.distcp` files. The index tells where an item's archive lies; where the tensor's bytes lie in it, in which
+//! order and with which strides, only the archive itself tells.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dcp_storage::{Ask, BlockChecks, Extent, Layout, Locator, Need, Reply, Step, StorageError, StorePath, Stream};
+use dcp_types::{Fqn, ReadItem, ReadWhat, TensorEntry};
+
+use super::blob::{Blob, is_blob};
+use super::opened::OpenedDcp;
+use super::stream::TensorStream;
+use crate::archive::{Archive, Known, Lack, malformed};
+use crate::metadata::Place;
+use crate::object::{self, TensorRef};
+
+/// Of a large archive this much is read at once from either end: what it needs but for the tensor itself.
+const EDGE: u64 = 4 << 10;
+/// An archive of at most so many bytes is read whole.
+const SMALL: u64 = 16 << 10;
+/// The most archives that are looked into at a time.
+const BATCH: usize = 1024;
+/// An archive that has asked for bytes so often leads nowhere.
+const ROUNDS: usize = 32;
+
+/// The machine that finds items.
+pub(super) struct Locate {
+    opened: Arc<OpenedDcp>,
+    items: Vec<ReadItem>,
+    found: Vec<Option<Locator>>,
+    /// The next item to look at.
+    next: usize,
+    asked: Asked,
+    searches: Vec<Search>,
+    blobs: HashMap<(StorePath, u64), Arc<Blob>>,
+}
+
+enum Asked {
+    Nothing,
+    Sizes(Vec<StorePath>),
+    /// For each part, of which search it is, and from where on.
+    Bytes(Vec<(usize, u64)>),
+}
+
+/// An item that is being looked for.
+struct Search {
+    /// Its number in the items.
+    number: usize,
+    place: Place,
+    /// From the start of the item on.
+    known: Known,
+    rounds: usize,
+}
+
+impl Locate {
+    pub(super) fn new(opened: Arc<OpenedDcp>, items: Vec<ReadItem>) -> Self {
+        let found = vec![None; items.len()];
+        Self { opened, items, found, next: 0, asked: Asked::Nothing, searches: Vec::new(), blobs: HashMap::new() }
+    }
+}
+
+impl Ask for Locate {
+    type Output = Vec<Locator>;
+
+    fn next(&mut self, replies: Vec<Reply>) -> Result<Step<Vec<Locator>>, StorageError> {
+        match std::mem::replace(&mut self.asked, Asked::Nothing) {
+            Asked::Nothing => self.ask_sizes(),
+            Asked::Sizes(paths) => {
+                for (path, reply) in paths.into_iter().zip(replies) {
+                    if let Reply::Size(size) = reply {
+                        self.opened.remember_size(path, size);
+                    }
+                }
+                self.begin_batch()
+            }
+            Asked::Bytes(parts) => {
+                for ((search, offset), reply) in parts.into_iter().zip(replies) {
+                    if let Reply::Bytes(bytes) = reply {
+                        self.searches[search].known.learn(offset, bytes);
+                    }
+                }
+                self.search()
+            }
+        }
+    }
+}
+
+impl Locate {
+    /// Needs the sizes of the files that hold the items.
+    fn ask_sizes(&mut self) -> Result<Step<Vec<Locator>>, StorageError> {
+        let mut unknown = BTreeSet::new();
+        for item in &self.items {
+            let file = self.place(item)?.file;
+            if self.opened.size_of(&file).is_none() {
+                unknown.insert(file);
+            }
+        }
+        let paths: Vec<_> = unknown.into_iter().collect();
+        let needs = paths.iter().cloned().map(Need::Size).collect();
+        self.asked = Asked::Sizes(paths);
+        Ok(Step::Needs(needs))
+    }
+
+    /// Begins to look for the next items.
+    fn begin_batch(&mut self) -> Result<Step<Vec<Locator>>, StorageError> {
+        let mut needs = Vec::new();
+        let mut parts = Vec::new();
+        while self.next < self.items.len() && self.searches.len() < BATCH {
+            let number = self.next;
+            self.next += 1;
+            let item = &self.items[number];
+            let place = self.place(item)?;
+            let size = self.opened.size_of(&place.file).unwrap_or(0);
+            if place.offset.checked_add(place.length).is_none_or(|end| end > size) {
+                let Place { file, offset, length, .. } = place;
+                let reason = format!("{} has {length} bytes here, but the file ends at {size}", self.fqn(item));
+                return Err(StorageError::Corrupt { path: file, offset, reason });
+            }
+            if let Some(located) = self.opened.located(item).or_else(|| self.without_looking(item, &place)) {
+                self.found[number] = Some(located);
+                continue;
+            }
+            let known = Known::new(size - place.offset);
+            let search = self.searches.len();
+            for (offset, length) in first_look(place.length, known.length()) {
+                needs.push(Need::Range { path: place.file.clone(), offset: place.offset + offset, length });
+                parts.push((search, offset));
+            }
+            self.searches.push(Search { number, place, known, rounds: 0 });
+        }
+        if self.searches.is_empty() {
+            return Ok(Step::Done(std::mem::take(&mut self.found).into_iter().flatten().collect()));
+        }
+        self.asked = Asked::Bytes(parts);
+        Ok(Step::Needs(needs))
+    }
+
+    /// Goes on as far as the bytes allow that are known.
+    fn search(&mut self) -> Result<Step<Vec<Locator>>, StorageError> {
+        let mut needs = Vec::new();
+        let mut parts = Vec::new();
+        let mut left = Vec::new();
+        for mut search in std::mem::take(&mut self.searches) {
+            match self.look(&mut search) {
+                Ok(locator) => {
+                    self.opened.remember(&self.items[search.number], &locator);
+                    self.found[search.number] = Some(locator);
+                }
+                Err(Lack::Bytes { offset, length }) if search.rounds < ROUNDS => {
+                    search.rounds += 1;
+                    let (path, start) = (search.place.file.clone(), search.place.offset + offset);
+                    needs.push(Need::Range { path, offset: start, length });
+                    parts.push((left.len(), offset));
+                    left.push(search);
+                }
+                Err(lack) => return Err(self.fault(lack, &search)),
+            }
+        }
+        self.searches = left;
+        if self.searches.is_empty() {
+            return self.begin_batch();
+        }
+        self.asked = Asked::Bytes(parts);
+        Ok(Step::Needs(needs))
+    }
+
+    /// Values are read whole, and streams cannot be looked into.
+    fn without_looking(&self, item: &ReadItem, place: &Place) -> Option<Locator> {
+        let Place { file, offset, length, .. } = place.clone();
+        match (&item.what, place.is_encoded()) {
+            (what, true) => {
+                let expected = match what {
+                    ReadWhat::Region { chunk, .. } => {
+                        let dtype = self.tensor(item)?.dtype;
+                        Some((dtype, chunk.region.sizes().to_vec()))
+                    }
+                    ReadWhat::Value => None,
+                };
+                let codec = Arc::new(TensorStream::new(self.fqn(item), file.clone(), offset, expected));
+                Some(Locator::Stream(Stream { file, offset, length, codec }))
+            }
+            (ReadWhat::Value, false) => {
+                Some(Locator::Extent(Extent { file, offset, length, layout: Layout::default(), checks: None }))
+            }
+            (ReadWhat::Region { .. }, false) => None,
+        }
+    }
+
+    /// Finds the tensor's bytes.
+    fn look(&mut self, search: &mut Search) -> Result<Locator, Lack> {
+        let item = &self.items[search.number];
+        let (Some(tensor), ReadWhat::Region { chunk, .. }) = (self.tensor(item), &item.what) else {
+            return Err(malformed(0, "it is no tensor"));
+        };
+        let (fqn, sizes) = (self.fqn(item), chunk.region.sizes());
+        let start = search.known.get(0, search.known.length().min(9))?;
+        if is_blob(&start) {
+            return self.look_into_blob(search, &fqn, tensor, sizes);
+        }
+        search.known.end_at(search.place.length);
+        let archive = Archive::read(&search.known)?;
+        let (pickle, at) = archive.pickle(&search.known)?;
+        let found = object::tensor(&pickle).map_err(|fault| fault.at(at))?;
+        check(&found, tensor, sizes).map_err(|reason| malformed(at, reason))?;
+        let stored = archive.storage(&search.known, &found.storage.key)?;
+        if stored.length != found.storage.length {
+            let (expected, length) = (found.storage.length, stored.length);
+            return Err(malformed(stored.offset, format!("its storage should have {expected} bytes, but has {length}")));
+        }
+        let checks = stored.crc.filter(|_| stored.length > 0).map(|crc| BlockChecks {
+            block: stored.length,
+            table: Arc::new([crc]),
+            entries: 0..1,
+        });
+        let (file, offset) = (search.place.file.clone(), search.place.offset + stored.offset);
+        let layout = found.layout(archive.byte_order);
+        Ok(Locator::Extent(Extent { file, offset, length: stored.length, layout, checks }))
+    }
+
+    fn look_into_blob(
+        &self,
+        search: &Search,
+        fqn: &Fqn,
+        tensor: &TensorEntry,
+        sizes: &[u64],
+    ) -> Result<Locator, Lack> {
+        let key = (search.place.file.clone(), search.place.offset);
+        let blob = self.opened.blob(&key, || Blob::read(&search.known))?;
+        let Some(found) = blob.find(fqn.as_str()) else {
+            return Err(malformed(8, "the safetensors blob has no such tensor"));
+        };
+        if found.dtype != tensor.dtype.name() || found.shape != sizes {
+            let (expected, dtype, shape) = (tensor.dtype, found.dtype, found.shape);
+            return Err(malformed(
+                8,
+                format!("the index says {expected} {sizes:?}, the safetensors blob {dtype} {shape:?}"),
+            ));
+        }
+        Ok(Locator::Extent(Extent {
+            file: search.place.file.clone(),
+            offset: search.place.offset + found.offset,
+            length: found.length,
+            layout: Layout::default(),
+            checks: None,
+        }))
+    }
+
+    fn tensor(&self, item: &ReadItem) -> Option<&TensorEntry> {
+        self.opened.index().metadata().entry(item.entry).and_then(|(_, entry)| entry.as_tensor())
+    }
+
+    fn fqn(&self, item: &ReadItem) -> Fqn {
+        self.opened.index().metadata().entry(item.entry).map_or("?".into(), |(fqn, _)| fqn.clone())
+    }
+
+    fn place(&self, item: &ReadItem) -> Result<Place, StorageError> {
+        let missing = || {
+            let reason = format!("nobody has written a part of {}", self.fqn(item));
+            StorageError::Corrupt { path: self.opened.index_path().clone(), offset: 0, reason }
+        };
+        self.opened.index().place(item).ok_or_else(missing)
+    }
+
+    fn fault(&self, lack: Lack, search: &Search) -> StorageError {
+        let fault = match lack {
+            Lack::Fault(fault) => fault,
+            Lack::Bytes { offset, .. } => {
+                let what = crate::archive::Wrong::Malformed("its records lead from one to the next".into());
+                crate::archive::Fault { offset, what }
+            }
+        };
+        fault.of(self.fqn(&self.items[search.number]).as_str()).into_error(&search.place.file, search.place.offset)
+    }
+}
+
+/// What is read of an item to begin with: offsets and lengths from its start on. `there` bytes follow its start in the file.
+fn first_look(length: u64, there: u64) -> Vec<(u64, u64)> {
+    if length <= SMALL {
+        // A blob may be longer than the tensor.
+        return vec![(0, length.max(EDGE).min(there))];
+    }
+    vec![(0, EDGE), (length - EDGE, EDGE)]
+}
+
+/// The tensor in an archive is the chunk that the index speaks of.
+pub(super) fn check(found: &TensorRef, tensor: &TensorEntry, sizes: &[u64]) -> Result<(), String> {
+    if found.dtype != tensor.dtype {
+        return Err(format!("the index says {}, the archive holds {}", tensor.dtype, found.dtype));
+    }
+    if found.shape != sizes {
+        return Err(format!("the index says a chunk of {sizes:?}, the archive holds {:?}", found.shape));
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! PyTorch's distributed checkpoints: a directory of `.metadata` and `.distcp` files.
+
+mod blob;
+mod format;
+mod head;
+mod locate;
+mod meta;
+mod open;
+mod opened;
+mod stream;
+
+pub use format::DcpFormat;

@@ -1,0 +1,136 @@
+//! Opens a checkpoint.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dcp_storage::{Ask, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness};
+use dcp_types::{Digest, Rank};
+
+use super::format::index_path;
+use super::meta::{Companion, ReadCompanion};
+use super::opened::OpenedDcp;
+use crate::metadata;
+
+/// The machine that opens: needs the index, or those of all ranks, then what Lightning has put beside it.
+pub(super) struct Open {
+    strictness: Strictness,
+    stage: Stage,
+}
+
+enum Stage {
+    Begin,
+    Presence,
+    Listing,
+    /// The files of the index, and whether there is a companion.
+    Index(Vec<StorePath>, Option<u64>),
+    Companion(Vec<(StorePath, Bytes)>, ReadCompanion),
+    Over,
+}
+
+impl Open {
+    pub(super) fn new(strictness: Strictness) -> Self {
+        Self { strictness, stage: Stage::Begin }
+    }
+
+    fn read_index(&mut self, files: Vec<StorePath>, companion: Option<u64>) -> Step<Arc<dyn OpenedCheckpoint>> {
+        let needs = files.iter().cloned().map(Need::Whole).collect();
+        self.stage = Stage::Index(files, companion);
+        Step::Needs(needs)
+    }
+
+    fn decode(
+        &self,
+        files: &[(StorePath, Bytes)],
+        companion: Option<Companion>,
+    ) -> Result<Arc<dyn OpenedCheckpoint>, StorageError> {
+        let (index, findings) = metadata::decode(files, self.strictness)?;
+        let fingerprint = match files {
+            [(_, only)] => Digest::of(only),
+            several => {
+                let digests = several.iter().map(|(path, bytes)| format!("{path} {:?} ", Digest::of(bytes)));
+                Digest::of(digests.collect::<String>().as_bytes())
+            }
+        };
+        let path = files.first().map_or_else(index_path, |(path, _)| path.clone());
+        Ok(Arc::new(OpenedDcp::new(index, findings, fingerprint, path, companion, self.strictness)?))
+    }
+}
+
+impl Ask for Open {
+    type Output = Arc<dyn OpenedCheckpoint>;
+
+    fn next(&mut self, replies: Vec<Reply>) -> Result<Step<Self::Output>, StorageError> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Begin => {
+                self.stage = Stage::Presence;
+                Ok(Step::Needs(vec![Need::Presence(index_path()), Need::Presence(Companion::path())]))
+            }
+            Stage::Presence => match replies.as_slice() {
+                [Reply::Presence(Some(_)), Reply::Presence(companion)] => {
+                    Ok(self.read_index(vec![index_path()], *companion))
+                }
+                _ => {
+                    self.stage = Stage::Listing;
+                    Ok(Step::Needs(vec![Need::Listing(None)]))
+                }
+            },
+            Stage::Listing => {
+                let Some(Reply::Listing(objects)) = replies.into_iter().next() else { return Err(nothing()) };
+                let mut files: Vec<_> =
+                    objects.into_iter().filter_map(|object| Some((rank_of(&object.path)?, object.path))).collect();
+                files.sort();
+                if files.is_empty() {
+                    return Err(nothing());
+                }
+                Ok(self.read_index(files.into_iter().map(|(_, path)| path).collect(), None))
+            }
+            Stage::Index(paths, companion) => {
+                let bytes = replies.into_iter().filter_map(|reply| match reply {
+                    Reply::Bytes(bytes) => Some(bytes),
+                    _ => None,
+                });
+                let files: Vec<_> = paths.into_iter().zip(bytes).collect();
+                match companion {
+                    None => Ok(Step::Done(self.decode(&files, None)?)),
+                    Some(size) => {
+                        let mut read = ReadCompanion::new(size);
+                        let step = read.next(Vec::new())?;
+                        self.go_on(files, read, step)
+                    }
+                }
+            }
+            Stage::Companion(files, mut read) => {
+                let step = read.next(replies)?;
+                self.go_on(files, read, step)
+            }
+            Stage::Over => Err(nothing()),
+        }
+    }
+}
+
+impl Open {
+    fn go_on(
+        &mut self,
+        files: Vec<(StorePath, Bytes)>,
+        read: ReadCompanion,
+        step: Step<Companion>,
+    ) -> Result<Step<Arc<dyn OpenedCheckpoint>>, StorageError> {
+        match step {
+            Step::Done(companion) => Ok(Step::Done(self.decode(&files, Some(companion))?)),
+            Step::Needs(needs) => {
+                self.stage = Stage::Companion(files, read);
+                Ok(Step::Needs(needs))
+            }
+        }
+    }
+}
+
+/// The rank whose index this is (`__{rank}.metadata`), if it is one.
+pub(super) fn rank_of(path: &StorePath) -> Option<Rank> {
+    let rank = path.as_str().strip_prefix("__")?.strip_suffix(".metadata")?;
+    rank.parse().ok().filter(|parsed: &Rank| parsed.to_string() == rank)
+}
+
+fn nothing() -> StorageError {
+    StorageError::NoCheckpoint { location: "the given place".into(), reason: "it has no .metadata".into() }
+}

@@ -1,0 +1,145 @@
+//! A checkpoint whose index has been read.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use dcp_storage::{Ask, Finding, Locator, OpenedCheckpoint, StorageError, StorePath};
+use dcp_types::{Digest, Metadata, ReadItem, ReadWhat, Value};
+
+use super::blob::Blob;
+use super::locate::Locate;
+use crate::archive::Lack;
+use crate::metadata::Index;
+use crate::object;
+
+/// How many items are remembered once they are found.
+const REMEMBERED: usize = 1 << 16;
+
+/// A checkpoint of PyTorch, open.
+pub(super) struct OpenedDcp {
+    index: Index,
+    findings: Vec<Finding>,
+    fingerprint: Digest,
+    /// The index, for messages.
+    index_path: StorePath,
+    strictness: dcp_storage::Strictness,
+    found: Mutex<Found>,
+}
+
+/// What was found out on the way.
+#[derive(Default)]
+struct Found {
+    sizes: HashMap<StorePath, u64>,
+    items: HashMap<(usize, u32), Locator>,
+    blobs: HashMap<(StorePath, u64), Arc<Blob>>,
+}
+
+impl OpenedDcp {
+    pub(super) fn new(
+        index: Index,
+        findings: Vec<Finding>,
+        fingerprint: Digest,
+        index_path: StorePath,
+        strictness: dcp_storage::Strictness,
+    ) -> Self {
+        Self { index, findings, fingerprint, index_path, strictness, found: Mutex::default() }
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(super) fn index_path(&self) -> &StorePath {
+        &self.index_path
+    }
+
+    pub(super) fn size_of(&self, file: &StorePath) -> Option<u64> {
+        self.found().sizes.get(file).copied()
+    }
+
+    pub(super) fn remember_size(&self, file: StorePath, size: u64) {
+        self.found().sizes.insert(file, size);
+    }
+
+    /// Where an item is, if that is remembered.
+    pub(super) fn located(&self, item: &ReadItem) -> Option<Locator> {
+        self.found().items.get(&key(item)?).cloned()
+    }
+
+    pub(super) fn remember(&self, item: &ReadItem, locator: &Locator) {
+        let Some(key) = key(item) else { return };
+        let mut found = self.found();
+        if found.items.len() >= REMEMBERED {
+            found.items.clear();
+        }
+        found.items.insert(key, locator.clone());
+    }
+
+    /// The header of a blob, read if it is not remembered.
+    pub(super) fn blob(
+        &self,
+        at: &(StorePath, u64),
+        read: impl FnOnce() -> Result<Blob, Lack>,
+    ) -> Result<Arc<Blob>, Lack> {
+        let remembered = self.found().blobs.get(at).cloned();
+        if let Some(blob) = remembered {
+            return Ok(blob);
+        }
+        let blob = Arc::new(read()?);
+        self.found().blobs.insert(at.clone(), Arc::clone(&blob));
+        Ok(blob)
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl OpenedCheckpoint for OpenedDcp {
+    fn metadata(&self) -> &Arc<Metadata> {
+        self.index.metadata()
+    }
+
+    fn fingerprint(&self) -> Digest {
+        self.fingerprint
+    }
+
+    fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    fn locate(self: Arc<Self>, items: Vec<ReadItem>) -> Box<dyn Ask<Output = Vec<Locator>>> {
+        Box::new(Locate::new(self, items))
+    }
+
+    fn decode_value(&self, entry: usize, bytes: &[u8]) -> Result<Value, StorageError> {
+        let name = || self.metadata().entry(entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
+        let value = object::decode(&Bytes::copy_from_slice(bytes))
+            .map_err(|fault| StorageError::BadValue { reason: format!("{}: {}", name(), fault.reason()) })?;
+        if let Value::Opaque(opaque) = &value
+            && self.strictness == dcp_storage::Strictness::Strict
+        {
+            let globals = object::harmful(opaque.globals.iter().map(AsRef::as_ref));
+            if !globals.is_empty() {
+                return Err(StorageError::Harmful { what: name(), decoder: "PyTorch", globals });
+            }
+        }
+        Ok(value)
+    }
+}
+
+/// Chunks only: values need not be looked for.
+fn key(item: &ReadItem) -> Option<(usize, u32)> {
+    match &item.what {
+        ReadWhat::Region { chunk, .. } => Some((item.entry, chunk.number)),
+        ReadWhat::Value => None,
+    }
+}
+
+impl fmt::Debug for OpenedDcp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenedDcp").field("index", &self.index_path).finish_non_exhaustive()
+    }
+}

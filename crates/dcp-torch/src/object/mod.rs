@@ -1,0 +1,15 @@
+//! What `torch.save` has pickled: plain values, tensors, and objects that only Python can make.
+
+mod harm;
+mod read;
+mod rebuild;
+mod tensor;
+mod tree;
+mod value;
+mod vocabulary;
+
+pub(crate) use harm::harmful;
+pub(crate) use read::tensor;
+pub(crate) use tensor::TensorRef;
+pub(crate) use tree::{Leaf, LeafContent, SavedTree};
+pub(crate) use value::{checked_bytes, decode};

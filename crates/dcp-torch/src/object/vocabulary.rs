@@ -1,0 +1,197 @@
+//! The globals in a pickle of `torch.save`. Those that are not known here are kept by name, and whatever is made of them is
+//! foreign: nothing ends because of it, but the value is carried as it is.
+
+use indexmap::IndexSet;
+
+use dcp_types::DType;
+
+use super::rebuild;
+use super::tensor::{StorageRef, TensorRef};
+use crate::pickle::{Fault, Node, Nodes, Pair, Vocabulary};
+
+pub(super) type ObjectNode<'a> = Node<'a, Objects>;
+
+/// The vocabulary, and the foreign names that a pickle has used.
+#[derive(Debug)]
+pub(super) struct Objects {
+    foreign: IndexSet<Box<str>>,
+    /// How many bytes may still be made of text.
+    text_left: usize,
+}
+
+/// A global.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Global {
+    RebuildTensorV2,
+    RebuildTensorV3,
+    RebuildParameter,
+    /// A class of storages with elements of a dtype; bytes for the untyped one.
+    Storage(DType),
+    DType(DType),
+    Size,
+    Device,
+    GetLayout,
+    Encode,
+    Bytes,
+    ByteArray,
+    Set,
+    FrozenSet,
+    Complex,
+    OrderedDict,
+    Foreign,
+}
+
+/// Something that was made by calling a global.
+#[derive(Debug)]
+pub(super) enum Object<'a> {
+    Storage(StorageRef),
+    Tensor(Box<TensorRef>),
+    Parameter(Box<TensorRef>),
+    OrderedDict(Vec<Pair<'a, Objects>>),
+    Complex(f64, f64),
+    Size(Vec<i64>),
+    Device(String),
+    Layout(&'a str),
+    Bytes(Vec<u8>),
+    ByteArray(Vec<u8>),
+    Foreign,
+}
+
+impl Objects {
+    /// A vocabulary for a pickle of so many bytes.
+    pub(super) fn new(length: usize) -> Self {
+        Self { foreign: IndexSet::new(), text_left: 2 * length }
+    }
+
+    /// The foreign globals, as `os.system`, in the order of their first use.
+    pub(super) fn foreign(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.foreign.iter().map(AsRef::as_ref)
+    }
+
+    /// A copy of bytes that were made before.
+    pub(super) fn copy(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Fault> {
+        self.spend(bytes.len())?;
+        Ok(bytes.to_vec())
+    }
+
+    /// Bytes from text whose characters are bytes, as Python writes them in protocol 2.
+    pub(super) fn encode(&mut self, text: &str) -> Result<Vec<u8>, Fault> {
+        self.spend(text.len())?;
+        let byte = |char: char| u8::try_from(u32::from(char)).map_err(|_| Fault::malformed(char, "a character of Latin-1"));
+        text.chars().map(byte).collect()
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
+        let Some(left) = self.text_left.checked_sub(bytes) else {
+            return Err(Fault::Limit { what: "the bytes made of text", limit: self.text_left as u64 });
+        };
+        self.text_left = left;
+        Ok(())
+    }
+}
+
+impl<'a> Vocabulary<'a> for Objects {
+    type Atom = Global;
+    type Object = Object<'a>;
+
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Global, Fault> {
+        let global = known(module, name);
+        if global == Global::Foreign {
+            self.foreign.insert(format!("{module}.{name}").into());
+        }
+        Ok(global)
+    }
+
+    fn call(&mut self, callable: &ObjectNode<'a>, args: Nodes<'a, Self>) -> Result<ObjectNode<'a>, Fault> {
+        match callable {
+            Node::Atom(global) => rebuild::call(self, *global, &args),
+            _ => Ok(Node::object(Object::Foreign)),
+        }
+    }
+
+    fn make(
+        &mut self,
+        class: &ObjectNode<'a>,
+        args: Nodes<'a, Self>,
+        _kwargs: Option<ObjectNode<'a>>,
+    ) -> Result<ObjectNode<'a>, Fault> {
+        self.call(class, args)
+    }
+
+    fn set_state(&mut self, object: &mut Object<'a>, _state: ObjectNode<'a>) -> Result<(), Fault> {
+        // A module's state dict has attributes, of which nothing is lost that a state needs (`_metadata`); nothing else that is
+        // known here has any.
+        if !matches!(object, Object::OrderedDict(_) | Object::Foreign) {
+            self.foreign.insert("attributes of a tensor".into());
+            *object = Object::Foreign;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, object: &mut Object<'a>, _items: Vec<ObjectNode<'a>>) -> Result<(), Fault> {
+        match object {
+            Object::Foreign => Ok(()),
+            _ => Err(Fault::malformed("items for an object that takes none", "a list")),
+        }
+    }
+
+    fn set_items(&mut self, object: &mut Object<'a>, pairs: Vec<Pair<'a, Self>>) -> Result<(), Fault> {
+        match object {
+            Object::Foreign => Ok(()),
+            Object::OrderedDict(items) => {
+                items.extend(pairs);
+                Ok(())
+            }
+            _ => Err(Fault::malformed("keys for an object that takes none", "a dict")),
+        }
+    }
+
+    fn persistent(&mut self, id: ObjectNode<'a>) -> Result<ObjectNode<'a>, Fault> {
+        rebuild::storage(&id)
+    }
+}
+
+fn known(module: &str, name: &str) -> Global {
+    let dtype = |name: &str| name.parse::<DType>();
+    match (module, name) {
+        ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensorV2,
+        ("torch._utils", "_rebuild_tensor_v3") => Global::RebuildTensorV3,
+        ("torch._utils", "_rebuild_parameter") => Global::RebuildParameter,
+        ("torch.storage", "UntypedStorage") | ("torch", "UntypedStorage") => Global::Storage(DType::UInt8),
+        ("torch", "Size") => Global::Size,
+        ("torch", "device") => Global::Device,
+        ("torch.serialization", "_get_layout") => Global::GetLayout,
+        ("_codecs", "encode") => Global::Encode,
+        ("collections", "OrderedDict") => Global::OrderedDict,
+        ("builtins" | "__builtin__", "bytes") => Global::Bytes,
+        ("builtins" | "__builtin__", "bytearray") => Global::ByteArray,
+        ("builtins" | "__builtin__", "set") => Global::Set,
+        ("builtins" | "__builtin__", "frozenset") => Global::FrozenSet,
+        ("builtins" | "__builtin__", "complex") => Global::Complex,
+        ("torch", _) => match (storage(name), dtype(name)) {
+            (Some(dtype), _) => Global::Storage(dtype),
+            (None, Ok(dtype)) => Global::DType(dtype),
+            (None, Err(_)) => Global::Foreign,
+        },
+        _ => Global::Foreign,
+    }
+}
+
+/// The dtype of a class of storages (`torch/__init__.py`).
+fn storage(class: &str) -> Option<DType> {
+    Some(match class.strip_suffix("Storage")? {
+        "Double" => DType::Float64,
+        "Float" => DType::Float32,
+        "Half" => DType::Float16,
+        "BFloat16" => DType::BFloat16,
+        "Long" => DType::Int64,
+        "Int" => DType::Int32,
+        "Short" => DType::Int16,
+        "Char" => DType::Int8,
+        "Byte" => DType::UInt8,
+        "Bool" => DType::Bool,
+        "ComplexDouble" => DType::Complex128,
+        "ComplexFloat" => DType::Complex64,
+        _ => return None,
+    })
+}
