@@ -1,5 +1,7 @@
 //! Small tensors inside values.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -21,7 +23,11 @@ use crate::{DType, Shape, TypesError};
 /// # Ok::<(), dcp_types::TypesError>(())
 /// ```
 #[derive(Clone)]
-pub struct TensorValue {
+pub struct TensorValue(Arc<Parts>);
+
+/// Apart, as values are many, and tensors among them few.
+#[derive(Clone)]
+struct Parts {
     dtype: DType,
     shape: Shape,
     strides: Dims,
@@ -45,7 +51,7 @@ impl TensorValue {
             return Err(TypesError::BufferLength { expected, found });
         }
         let strides = row_major(&shape);
-        Ok(Self { dtype, shape, strides, storage_offset: 0, requires_grad: false, storage: bytes })
+        Ok(Self(Arc::new(Parts { dtype, shape, strides, storage_offset: 0, requires_grad: false, storage: bytes })))
     }
 
     /// A tensor that looks into a storage; strides and offset are in elements. Cloned [`Bytes`] are one storage, of which there is one copy.
@@ -73,68 +79,69 @@ impl TensorValue {
         if bytes > limit {
             return Err(TypesError::TensorTooLarge { bytes, limit });
         }
-        Ok(Self { dtype, shape, strides, storage_offset, requires_grad: false, storage })
+        Ok(Self(Arc::new(Parts { dtype, shape, strides, storage_offset, requires_grad: false, storage })))
     }
 
     /// Says whether gradients are computed for it.
     #[must_use]
-    pub fn with_requires_grad(self, requires_grad: bool) -> Self {
-        Self { requires_grad, ..self }
+    pub fn with_requires_grad(mut self, requires_grad: bool) -> Self {
+        Arc::make_mut(&mut self.0).requires_grad = requires_grad;
+        self
     }
 
     /// The dtype.
     #[must_use]
     pub fn dtype(&self) -> DType {
-        self.dtype
+        self.0.dtype
     }
 
     /// The extents.
     #[must_use]
     pub fn shape(&self) -> &Shape {
-        &self.shape
+        &self.0.shape
     }
 
     /// How many elements of the storage apart neighbours are, for each dimension.
     #[must_use]
     pub fn strides(&self) -> &[u64] {
-        &self.strides
+        &self.0.strides
     }
 
     /// Where in the storage the first element is, in elements.
     #[must_use]
     pub fn storage_offset(&self) -> u64 {
-        self.storage_offset
+        self.0.storage_offset
     }
 
     /// Whether gradients are computed for it.
     #[must_use]
     pub fn requires_grad(&self) -> bool {
-        self.requires_grad
+        self.0.requires_grad
     }
 
     /// What it looks into.
     #[must_use]
     pub fn storage(&self) -> &Bytes {
-        &self.storage
+        &self.0.storage
     }
 
     /// The number of elements.
     #[must_use]
     pub fn numel(&self) -> u64 {
-        self.shape.numel()
+        self.0.shape.numel()
     }
 
     /// The size in bytes of what it shows.
     #[must_use]
     pub fn nbytes(&self) -> u64 {
-        self.numel() * self.dtype.size()
+        self.numel() * self.0.dtype.size()
     }
 
     /// The elements, row-major and little-endian, as the pieces in which they lie in the storage.
     #[must_use]
     pub fn runs(&self) -> TensorRuns<'_> {
-        let strides = self.strides.iter().copied();
-        TensorRuns::new(&self.storage, self.dtype.size(), self.shape.dims(), strides, self.storage_offset)
+        let strides = self.0.strides.iter().copied();
+        TensorRuns::new(&self.0.storage, self.0.dtype.size(), self.0.shape.dims(), strides, self.0.storage_offset)
     }
 
     /// The elements, row-major and little-endian: a part of the storage where they lie there so.
@@ -143,7 +150,7 @@ impl TensorValue {
         let mut runs = self.runs();
         match (runs.next(), runs.next()) {
             (None, _) => Bytes::new(),
-            (Some(only), None) => self.storage.slice_ref(only),
+            (Some(only), None) => self.0.storage.slice_ref(only),
             (Some(_), Some(_)) => {
                 let mut bytes = Vec::with_capacity(self.nbytes() as usize);
                 self.runs().for_each(|run| bytes.extend_from_slice(run));
@@ -155,14 +162,14 @@ impl TensorValue {
 
 impl PartialEq for TensorValue {
     fn eq(&self, other: &Self) -> bool {
-        let kind = |tensor: &Self| (tensor.dtype, tensor.requires_grad);
-        kind(self) == kind(other) && self.shape == other.shape && same_bytes(self.runs(), other.runs())
+        let kind = |tensor: &Self| (tensor.0.dtype, tensor.0.requires_grad);
+        kind(self) == kind(other) && self.0.shape == other.0.shape && same_bytes(self.runs(), other.runs())
     }
 }
 
 impl std::fmt::Debug for TensorValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "TensorValue({} {:?})", self.dtype, self.shape)
+        write!(f, "TensorValue({} {:?})", self.0.dtype, self.0.shape)
     }
 }
 
@@ -214,8 +221,8 @@ fn same_bytes<'a>(mut a: impl Iterator<Item = &'a [u8]>, mut b: impl Iterator<It
 
 impl Serialize for TensorValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { dtype, requires_grad, .. } = *self;
-        Wire { dtype, shape: self.shape.clone(), requires_grad, bytes: self.to_bytes() }.serialize(serializer)
+        let Parts { dtype, requires_grad, .. } = *self.0;
+        Wire { dtype, shape: self.0.shape.clone(), requires_grad, bytes: self.to_bytes() }.serialize(serializer)
     }
 }
 
