@@ -2,8 +2,9 @@
 """Reads a checkpoint of the native format, version 1, with nothing but Python's standard library.
 
     python3 read_native.py DIRECTORY
+    python3 read_native.py --values DIRECTORY
 
-prints the SHA-256 and the name of each tensor, as `sha256sum` would. It follows `format.md` literally and is made to be read, not to
+The first prints the SHA-256 and the name of each tensor, as `sha256sum` would; the second each value and its name. It follows `format.md` literally and is made to be read, not to
 be fast. It checks every CRC-32; the XXH3-128 of the index is left out, as the standard library does not have it.
 """
 
@@ -102,6 +103,32 @@ def name_of(path):
         ((kind, step),) = segment.items()
         parts.append(str(next(iter(step.values())) if kind == "k" else step))
     return ".".join(parts)
+
+
+# --- Values
+
+
+def shown(packed):
+    """A value as text, much as Python shows it; a tensor with the SHA-256 of its elements."""
+    if packed == "None":
+        return packed
+    ((kind, content),) = packed.items()
+    if kind in ("List", "Tuple"):
+        return f"{kind}({', '.join(map(shown, content))})"
+    if kind == "Dict":
+        pairs = (f"{next(iter(key.values()))!r}: {shown(value)}" for key, value in content)
+        return f"Dict({', '.join(pairs)})"
+    if kind == "Typed":
+        name, value = content
+        return f"{name}({shown(value)})"
+    if kind == "Tensor":
+        dtype, shape, requires_grad, data = content
+        if len(data) != SIZES[dtype] * math.prod(shape):
+            raise ValueError("a tensor has another size than its shape")
+        return f"Tensor({dtype}, {shape}, {requires_grad}, {hashlib.sha256(data).hexdigest()})"
+    if kind not in ("Bool", "Int", "UInt", "Float", "Complex", "Str", "Bytes", "Opaque"):
+        raise ValueError(f"a value of the kind {kind!r} needs a newer reader")
+    return f"{kind}({content!r})"
 
 
 # --- Who holds which chunk
@@ -226,9 +253,9 @@ def lay_out(chunks, values, files_per_rank, align):
     return [file for file in files if file[1] or (file[0] == 0 and values)]
 
 
-def main(directory):
+def main(directory, want_values):
     generation, files_per_rank, align, block, meshes, entries, ranks = read_index(directory / "index.dcp")
-    tensors, chunks, values = {}, {}, {}
+    tensors, chunks, values, found = {}, {}, {}, {}
     for number, (path, kind) in enumerate(entries):
         ((tag, content),) = kind.items()
         if tag != "t":
@@ -240,7 +267,8 @@ def main(directory):
             chunks.setdefault(rank, []).append((number, offsets, sizes, SIZES[dtype] * math.prod(sizes)))
 
     for rank, facts in ranks:
-        files = lay_out(chunks.pop(rank, []), values.pop(rank, []), files_per_rank, align)
+        of_rank = values.pop(rank, [])
+        files = lay_out(chunks.pop(rank, []), of_rank, files_per_rank, align)
         if len(files) != len(facts):
             raise ValueError(f"rank {rank} has {len(facts)} files, not {len(files)}")
         for (number, placed, end), (listed, size, footer_crc, lengths) in zip(files, facts):
@@ -253,13 +281,17 @@ def main(directory):
                 extents.append((end, length))
                 end += length
             check(data, extents, end, size, footer_crc, block)
-            for offset, length in extents[len(placed) :]:
-                unpack(data[offset : offset + length])
+            for entry, (offset, length) in zip(of_rank, extents[len(placed) :]):
+                found[entry] = shown(unpack(data[offset : offset + length]))
             for offset, entry, offsets, sizes, length in placed:
                 _, dtype, shape, into = tensors[entry]
                 copy(data[offset : offset + length], into, shape, offsets, sizes, SIZES[dtype])
     if chunks or values:
         raise ValueError("the index lists no files for some ranks")
+    if want_values:
+        for entry, value in sorted(found.items()):
+            print(f"{name_of(entries[entry][0])}  {value}")
+        return
     for name, _, _, content in tensors.values():
         print(f"{hashlib.sha256(content).hexdigest()}  {name}")
 
@@ -289,6 +321,7 @@ def copy(chunk, into, shape, offsets, sizes, element):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    arguments = [argument for argument in sys.argv[1:] if argument != "--values"]
+    if len(arguments) != 1:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    main(Path(arguments[0]), "--values" in sys.argv)

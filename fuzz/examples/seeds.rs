@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dcp::crates::dcp_storage::{Io, ReadRange, Store, StorePath};
-use dcp::crates::dcp_types::BufferPlace;
+use dcp::crates::dcp_types::{BufferPlace, TensorValue, Typed};
 use dcp::{
-    Collective, DType, DeviceMesh, DictKey, HeldPart, LocalTensor, MemoryStore, Placement, Region, Saver, StateDict,
-    TensorSpec, ThreadGroup, Value, View,
+    Collective, DType, DeviceMesh, DictKey, HeldPart, LocalTensor, MemoryStore, Placement, Region, Saver, Shape,
+    StateDict, TensorSpec, ThreadGroup, Value, View,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -27,7 +27,7 @@ fn main() -> Result<()> {
         let body = &index[32..index.len() - 16];
         write(&root.join("native_checkpoint").join(name), &dcp_fuzz::join(body, &data))?;
     }
-    for (name, value) in values() {
+    for (name, value) in values()? {
         write(&root.join("value").join(name), &value.encode()?)?;
     }
     Ok(())
@@ -38,7 +38,7 @@ fn save(name: &str, rank: &dyn Collective, files: u32, store: &MemoryStore) -> R
     let position = u32::try_from(rank.rank())?;
     match name {
         "values" => {
-            let state = values().into_iter().collect::<StateDict<'_>>();
+            let state = values()?.into_iter().collect::<StateDict<'_>>();
             saver.save_dict(&StateDict::new().with("values", state).with("list", vec![1, 2, 3]), store.clone())?;
         }
         "tensors" => {
@@ -85,9 +85,10 @@ fn save(name: &str, rank: &dyn Collective, files: u32, store: &MemoryStore) -> R
     Ok(())
 }
 
-fn values() -> Vec<(&'static str, Value)> {
+fn values() -> Result<Vec<(&'static str, Value)>> {
+    let tensor = TensorValue::new(DType::Int16, Shape::new([2])?, vec![1, 0, 2, 0])?;
     let dict = vec![(DictKey::Int(3), Value::None), (DictKey::from("lr"), Value::Float(1e-3))];
-    vec![
+    Ok(vec![
         ("none", Value::None),
         ("bool", true.into()),
         ("int", (-7i64).into()),
@@ -97,7 +98,9 @@ fn values() -> Vec<(&'static str, Value)> {
         ("bytes", vec![0u8, 255].into()),
         ("list", Value::List(vec![1.into(), Value::Tuple(vec![2.into(), "x".into()])])),
         ("dict", Value::Dict(dict)),
-    ]
+        ("typed", Typed::new(Typed::TORCH_SIZE, Value::Tuple(vec![2.into(), 3.into()])).into()),
+        ("tensor", tensor.into()),
+    ])
 }
 
 fn read(store: &MemoryStore, name: &str) -> Result<Vec<u8>> {

@@ -3,17 +3,27 @@
 use crate::run::{Failure, Shell};
 use crate::tools;
 
-const FIXTURE: &str = "crates/dcp-native/tests/fixtures/v1";
+const FIXTURES: &str = "crates/dcp-native/tests/fixtures";
 
-/// Reads the fixture with it, and compares what it prints with the digests that are kept there.
+/// Reads the fixtures with it, and compares what it prints with what is kept there.
 pub(crate) fn check(shell: &Shell) -> Result<(), Failure> {
     tools::need_python(shell)?;
+    agrees(shell, &[], "v1", "tensors.sha256")?;
+    agrees(shell, &["--values"], "v1-values", "values.txt")
+}
+
+fn agrees(shell: &Shell, options: &[&str], fixture: &str, kept: &str) -> Result<(), Failure> {
+    let fixture = format!("{FIXTURES}/{fixture}");
     let mut python = shell.program("python3");
-    python.args(["-B", "docs/read_native.py", FIXTURE]);
+    python.args(["-B", "docs/read_native.py"]).args(options).arg(&fixture);
     let printed = shell.output(python)?;
-    let list = shell.root().join(FIXTURE).join("tensors.sha256");
+    let list = shell.root().join(&fixture).join(kept);
     let kept = std::fs::read_to_string(&list);
     let kept = kept.map_err(|error| Failure::new(format!("cannot read {}: {error}", list.display())))?;
     print!("{printed}");
-    if printed == kept { Ok(()) } else { Err(Failure::new("docs/read_native.py finds other tensors in the fixture")) }
+    if printed == kept {
+        Ok(())
+    } else {
+        Err(Failure::new(format!("docs/read_native.py finds something else in {fixture}")))
+    }
 }

@@ -1,11 +1,14 @@
 //! Plain values as Rust types.
 
 use dcp_types::reexports::bytes::Bytes;
-use dcp_types::{DictKey, Loaded, LoadedLeaf, Tree, Value};
+use dcp_types::{DictKey, ElementMut, Loaded, LoadedLeaf, OwnedTensor, Tree, Value};
+use ndarray::{Array, Dimension};
 
 use crate::StatefulError;
 
 /// A type that a loaded [`Value`] can become: the way back from `Value::from`.
+///
+/// Special types of another language do not matter: what counts is [`Value::plain`]. So a `Vec` comes from a set, too.
 pub trait FromValue: Sized {
     /// The value; `None` if it is of another type, or does not fit.
     fn from_value(value: &Value) -> Option<Self>;
@@ -57,7 +60,7 @@ pub fn value_if_loaded<T: FromValue>(loaded: &mut Loaded, key: impl Into<DictKey
 }
 
 fn describe(value: &Value) -> &'static str {
-    match value {
+    match value.plain() {
         Value::None => "None",
         Value::Bool(_) => "a truth value",
         Value::Int(_) | Value::UInt(_) => "an integer",
@@ -69,6 +72,7 @@ fn describe(value: &Value) -> &'static str {
         Value::Tuple(_) => "a tuple",
         Value::Dict(_) => "a dict",
         Value::Opaque(_) => "a foreign object",
+        Value::Tensor(_) => "a tensor",
         _ => "another kind of value",
     }
 }
@@ -87,7 +91,7 @@ macro_rules! integers {
     ($($int:ty),*) => {$(
         impl FromValue for $int {
             fn from_value(value: &Value) -> Option<Self> {
-                match *value {
+                match *value.plain() {
                     Value::Int(int) => int.try_into().ok(),
                     Value::UInt(int) => int.try_into().ok(),
                     _ => None,
@@ -107,7 +111,7 @@ macro_rules! from_value {
     ($($rust:ty, $expected:literal: $pattern:pat => $made:expr;)*) => {$(
         impl FromValue for $rust {
             fn from_value(value: &Value) -> Option<Self> {
-                match value {
+                match value.plain() {
                     $pattern => $made,
                     _ => None,
                 }
@@ -131,7 +135,7 @@ from_value! {
 impl FromValue for f64 {
     /// Also of an integer: Python writes `1` where it means `1.0`.
     fn from_value(value: &Value) -> Option<Self> {
-        match *value {
+        match *value.plain() {
             Value::Float(float) => Some(float),
             // Whatever does not come back was rounded.
             Value::Int(int) => Some(int as Self).filter(|float| *float as i128 == i128::from(int)),
@@ -146,9 +150,9 @@ impl FromValue for f64 {
 
 impl<T: FromValue> FromValue for Option<T> {
     fn from_value(value: &Value) -> Option<Self> {
-        match value {
+        match value.plain() {
             Value::None => Some(None),
-            some => T::from_value(some).map(Some),
+            _ => T::from_value(value).map(Some),
         }
     }
 
@@ -157,10 +161,10 @@ impl<T: FromValue> FromValue for Option<T> {
     }
 }
 
-/// Of a list or a tuple.
+/// Of a list or a tuple, and so of what is made of one: a set, a size.
 impl<T: FromValue> FromValue for Vec<T> {
     fn from_value(value: &Value) -> Option<Self> {
-        match value {
+        match value.plain() {
             Value::List(items) | Value::Tuple(items) => items.iter().map(T::from_value).collect(),
             _ => None,
         }
@@ -168,6 +172,38 @@ impl<T: FromValue> FromValue for Vec<T> {
 
     fn expected() -> String {
         format!("a list, of each {}", T::expected())
+    }
+}
+
+impl FromValue for OwnedTensor {
+    fn from_value(value: &Value) -> Option<Self> {
+        let Value::Tensor(tensor) = value.plain() else { return None };
+        let mut owned = Self::zeros(tensor.dtype(), tensor.shape().clone());
+        let mut rest = owned.bytes_mut();
+        for run in tensor.runs() {
+            let (next, after) = rest.split_at_mut_checked(run.len())?;
+            next.copy_from_slice(run);
+            rest = after;
+        }
+        Some(owned)
+    }
+
+    fn expected() -> String {
+        "a tensor".to_owned()
+    }
+}
+
+/// Of a tensor inside a value, if it is of that dtype and has as many dimensions.
+impl<T: ElementMut, D: Dimension> FromValue for Array<T, D> {
+    fn from_value(value: &Value) -> Option<Self> {
+        OwnedTensor::from_value(value)?.to_array::<T>().ok()?.into_dimensionality().ok()
+    }
+
+    fn expected() -> String {
+        match D::NDIM {
+            Some(dims) => format!("a tensor of {} with {dims} dimensions", T::DTYPE),
+            None => format!("a tensor of {}", T::DTYPE),
+        }
     }
 }
 

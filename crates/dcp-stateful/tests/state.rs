@@ -7,8 +7,8 @@ use dcp_stateful::{
 };
 use dcp_types::reexports::indexmap::IndexMap;
 use dcp_types::{
-    DType, Loaded, LoadedLeaf, Placement, Source, StateDict, StateLeaf, StateTarget, TargetLeaf, TensorSpec, Tree,
-    Value, flatten_state, flatten_target, unflatten,
+    DType, Loaded, LoadedLeaf, Placement, Source, StateDict, StateLeaf, StateTarget, TargetLeaf, TensorSpec,
+    TensorValue, Tree, Typed, Value, flatten_state, flatten_target, unflatten,
 };
 use ndarray::{Array1, Array2, ArrayD, array};
 
@@ -190,6 +190,29 @@ fn values_become_what_they_fit() {
     assert_eq!((from::<Vec<u8>>(list.clone()), from::<Vec<bool>>(list)), (Some(vec![1, 2]), None));
     assert_eq!(from::<Vec<Option<i64>>>(Value::Tuple(vec![Value::None, 5.into()])), Some(vec![None, Some(5)]));
     assert_eq!(<Vec<Option<bool>>>::expected(), "a list, of each a truth value, or None");
+}
+
+#[test]
+fn special_types_do_not_matter() {
+    let list = || Value::List(vec![1.into(), 2.into()]);
+    assert_eq!(from::<Vec<u8>>(Typed::new(Typed::FROZENSET, list())), Some(vec![1, 2]));
+    assert_eq!(from::<Option<String>>(Typed::new(Typed::TORCH_DTYPE, "int8")), Some(Some("int8".to_owned())));
+    assert_eq!(from::<Option<u8>>(Typed::new("a.Nothing", ())), Some(None));
+    assert_eq!(from::<f64>(Typed::new("numpy.float64", Typed::new("a.B", 3))), Some(3.0));
+    assert_eq!(from::<Value>(Typed::new("a", 1)), Some(Typed::new("a", 1).into()));
+}
+
+#[test]
+fn small_tensors_become_arrays() {
+    let storage = [1u16, 2, 3, 4].iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>();
+    let shape = dcp_types::Shape::new([2, 2]).expect("shape");
+    let tensor = TensorValue::strided(DType::UInt16, shape, [1, 2], 0, storage.into()).expect("inside");
+    let parameter = Value::from(Typed::new(Typed::TORCH_PARAMETER, tensor));
+    let transposed = ndarray::arr2(&[[1u16, 3], [2, 4]]);
+    assert_eq!(from::<Array2<u16>>(parameter.clone()), Some(transposed.clone()));
+    assert_eq!(from::<ndarray::ArrayD<u16>>(parameter.clone()), Some(transposed.into_dyn()));
+    assert_eq!((from::<Array1<u16>>(parameter.clone()), from::<Array2<i16>>(parameter)), (None, None));
+    assert_eq!(Array2::<f32>::expected(), "a tensor of float32 with 2 dimensions");
 }
 
 #[test]

@@ -57,6 +57,14 @@ pub enum TypesError {
         /// Bytes that are there.
         found: u64,
     },
+    /// Tensors inside a value that are too large for one.
+    #[error("tensors of {bytes} bytes inside a value, but at most {limit} are possible")]
+    TensorTooLarge {
+        /// Bytes that they show.
+        bytes: u64,
+        /// Bytes that are possible.
+        limit: u64,
+    },
     /// A region is laid flat into a buffer that is not one contiguous row.
     #[error("a flat buffer must have one dimension and be contiguous")]
     NotFlat,

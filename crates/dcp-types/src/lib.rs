@@ -47,7 +47,7 @@ pub use state::{
     Dict, Flat, FlatState, FlatTarget, Loaded, LoadedLeaf, LocalTensor, MAX_DEPTH, OwnedTensor, StateDict, StateLeaf,
     StateTarget, TargetLeaf, TargetTensor, Tree, flatten_state, flatten_target, unflatten,
 };
-pub use value::{Opaque, Value};
+pub use value::{Opaque, TensorRuns, TensorValue, Typed, Value};
 pub use view::{View, ViewMut};
 
 /// The crates whose types stand in public signatures here.

@@ -6,6 +6,18 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::Failure;
 
+/// The SHA-256 of bytes in pieces, in hex.
+pub(super) fn of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> String {
+    let mut hash = Sha256::new();
+    pieces.for_each(|piece| hash.update(piece));
+    hex(&hash.finalize())
+}
+
+/// Bytes in hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Makes digests with one buffer.
 #[derive(Debug, Default)]
 pub(super) struct Digester {
@@ -35,7 +47,7 @@ impl Digester {
             checkpoint.read_into(fqn, &slab, ViewMut::from_bytes(tensor.dtype, slab.sizes(), buffer)?)?;
             hash.update(&*buffer);
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&hash.finalize()))
     }
 }
 

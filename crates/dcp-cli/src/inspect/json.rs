@@ -64,7 +64,7 @@ impl Report<'_, '_> {
             None => {
                 let value = self.values.next()?;
                 self.next_field("chunks", &())?;
-                self.next_field("value", &value.as_ref().map(Json))?;
+                self.next_field("value", &value.as_ref().map(Json::new))?;
                 self.next_field("sha256", &())?;
             }
         }

@@ -4,6 +4,7 @@ mod chunks;
 mod digest;
 mod json;
 mod located;
+mod short;
 mod text;
 mod value;
 mod values;

@@ -10,7 +10,7 @@ use dcp::{Checkpoint, DeviceMesh};
 use super::count;
 use super::digest::Digester;
 use super::located::{Located, file};
-use super::value::short;
+use super::short::short;
 use super::values::Values;
 use crate::columns::{Align, Columns};
 use crate::failure::Failure;

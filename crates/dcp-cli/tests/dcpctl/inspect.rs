@@ -29,7 +29,8 @@ fn json_has_everything() {
         })
     };
     let entries = report["entries"].as_array().expect("entries");
-    let opaque = json!({"__opaque__": {"encoding": "torch-save", "bytes": 9, "globals": ["os.system"]}});
+    let opaque =
+        json!({"__opaque__": {"encoding": "torch-save", "bytes": 9, "globals": ["os.system"], "would_run_code": true}});
     assert_eq!(
         entries[..8],
         [
@@ -93,7 +94,7 @@ fn people_get_a_table() {
         "betas         value          (0.9, 0.95)",
         "rng           value          <2 B of data>",
         "tricky        value          \"\\u{1b}[31mred\\n\"",
-        "opaque        value          <9 B of torch-save, would look up: os.system>",
+        "opaque        value          <9 B of torch-save, would run code when PyTorch unpickles it: os.system>",
         &format!("model.weight  float32        [37, 29]  Shard(0), Shard(1)       4  4.2 KiB  {digest}"),
     ] {
         assert!(table.lines().any(|found| found == line), "{line:?} is not in\n{table}");

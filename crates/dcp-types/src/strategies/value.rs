@@ -3,12 +3,13 @@
 use proptest::collection::vec;
 use proptest::num::f64;
 use proptest::prelude::{Just, any, prop_oneof};
+use proptest::sample::select;
 use proptest::strategy::Strategy;
 
-use crate::{Opaque, Value};
+use crate::{Opaque, TensorValue, Typed, Value};
 
 /// Values nested a few levels deep: any bits in floats (NaNs with payloads among them), integers at the ends of their range,
-/// foreign objects.
+/// foreign objects, values with a type, tensors with any strides.
 ///
 /// Compare them encoded: a NaN is not equal to itself.
 pub fn values() -> impl Strategy<Value = Value> + Clone {
@@ -19,7 +20,12 @@ pub fn values() -> impl Strategy<Value = Value> + Clone {
             entries.retain(|(key, _)| seen.insert(key.clone()));
             entries
         });
-        prop_oneof![items().prop_map(Value::List), items().prop_map(Value::Tuple), entries.prop_map(Value::Dict),]
+        prop_oneof![
+            items().prop_map(Value::List),
+            items().prop_map(Value::Tuple),
+            entries.prop_map(Value::Dict),
+            typed(inner).prop_map(Value::Typed),
+        ]
     })
 }
 
@@ -36,7 +42,32 @@ fn plain() -> impl Strategy<Value = Value> + Clone {
         ".{0,8}".prop_map(Value::from),
         vec(any::<u8>(), 0..40).prop_map(Value::from),
         opaque().prop_map(Value::Opaque),
+        tensors().prop_map(Value::Tensor),
     ]
+}
+
+/// The names that are used, mostly around something that is not of that type.
+fn typed(inner: impl Strategy<Value = Value> + Clone) -> impl Strategy<Value = Typed> + Clone {
+    let names = select(&[Typed::SET, Typed::TORCH_SIZE, Typed::DICT, Typed::TORCH_PARAMETER, Typed::INT, "a.b.C"]);
+    (names, inner).prop_map(|(name, value)| Typed::new(name, value))
+}
+
+/// Tensors that look into a storage through strides: overlapping, transposed, with gaps, expanded, empty.
+fn tensors() -> impl Strategy<Value = TensorValue> + Clone {
+    let strides = vec(0..4u64, 3);
+    (super::dtypes(), super::shapes_up_to(3, 3), strides, 0..4u64, any::<bool>()).prop_flat_map(
+        |(dtype, shape, mut strides, offset, requires_grad)| {
+            strides.truncate(shape.dims().len());
+            let last: u64 =
+                shape.dims().iter().zip(&strides).map(|(extent, stride)| extent.saturating_sub(1) * stride).sum();
+            let bytes = ((offset + last + 1) * dtype.size()) as usize;
+            vec(any::<u8>(), bytes..bytes + 4).prop_filter_map("inside its storage", move |storage| {
+                let tensor =
+                    TensorValue::strided(dtype, shape.clone(), strides.iter().copied(), offset, storage.into()).ok()?;
+                Some(tensor.with_requires_grad(requires_grad))
+            })
+        },
+    )
 }
 
 fn opaque() -> impl Strategy<Value = Opaque> + Clone {

@@ -1,6 +1,6 @@
 //! Values come back bit for bit.
 
-use dcp_types::{DictKey, Value, strategies};
+use dcp_types::{DictKey, Typed, Value, strategies};
 use proptest::prelude::*;
 
 /// Equal, with floats compared by their bits.
@@ -14,6 +14,7 @@ fn same(a: &Value, b: &Value) -> bool {
             let entry = |((key, a), (other, b)): (&(DictKey, Value), &(DictKey, Value))| key == other && same(a, b);
             a.len() == b.len() && a.iter().zip(b).all(entry)
         }
+        (Value::Typed(a), Value::Typed(b)) => a.name == b.name && same(&a.value, &b.value),
         _ => a == b,
     }
 }
@@ -31,10 +32,11 @@ proptest! {
 
 #[test]
 fn every_kind_of_container_may_be_as_deep_as_is_allowed() {
-    let kinds: [fn(Value) -> Value; 3] = [
+    let kinds: [fn(Value) -> Value; 4] = [
         |inner| Value::List(vec![inner]),
         |inner| Value::Tuple(vec![inner]),
         |inner| Value::Dict(vec![("a".into(), inner)]),
+        |inner| Typed::new(Typed::SET, inner).into(),
     ];
     for kind in kinds {
         let deepest = (1..Value::MAX_DEPTH).fold(Value::None, |inner, _| kind(inner));

@@ -1,14 +1,21 @@
 //! Plain values beside tensors.
 
+mod runs;
+mod tensor;
+mod typed;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::runs::TensorRuns;
+pub use self::tensor::TensorValue;
+pub use self::typed::Typed;
 use crate::{DictKey, TypesError};
 
-/// A value that is not a tensor: a step count, a learning rate, a tokenizer's bytes.
+/// A value beside the tensors of a checkpoint: a step count, a learning rate, a tokenizer's bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Value {
@@ -39,6 +46,10 @@ pub enum Value {
     Dict(Vec<(DictKey, Value)>),
     /// An object of another language that cannot be expressed here, carried verbatim.
     Opaque(Opaque),
+    /// A value of a more special type of another language, as the plain value that it is made of.
+    Typed(Typed),
+    /// A small tensor inside a value.
+    Tensor(TensorValue),
 }
 
 /// A foreign object, as the bytes that its own language wrote. Nothing here ever decodes or runs it.
@@ -56,14 +67,22 @@ pub struct Opaque {
 impl Value {
     /// The deepest nesting that is encoded or decoded.
     pub const MAX_DEPTH: usize = 64;
+    /// The most bytes of tensors inside one value that are encoded. Many tensors may look into one small storage, or each into the same
+    /// large one; encoded each has its bytes for itself.
+    pub const MAX_TENSOR_BYTES: u64 = 1 << 30;
 
     /// The value as MessagePack.
     ///
     /// # Errors
-    /// [`TypesError::TooDeep`] beyond [`MAX_DEPTH`](Self::MAX_DEPTH).
+    /// [`TypesError::TooDeep`] beyond [`MAX_DEPTH`](Self::MAX_DEPTH); [`TypesError::TensorTooLarge`] beyond
+    /// [`MAX_TENSOR_BYTES`](Self::MAX_TENSOR_BYTES).
     pub fn encode(&self) -> Result<Bytes, TypesError> {
         if self.depth_exceeds(Self::MAX_DEPTH) {
             return Err(TypesError::TooDeep(Self::MAX_DEPTH));
+        }
+        let (bytes, limit) = (self.tensor_bytes(), Self::MAX_TENSOR_BYTES);
+        if bytes > limit {
+            return Err(TypesError::TensorTooLarge { bytes, limit });
         }
         match rmp_serde::to_vec(self) {
             Ok(bytes) => Ok(bytes.into()),
@@ -95,7 +114,31 @@ impl Value {
             Self::Opaque(_) => true,
             Self::List(items) | Self::Tuple(items) => items.iter().any(Self::has_opaque),
             Self::Dict(items) => items.iter().any(|(_, value)| value.has_opaque()),
+            Self::Typed(typed) => typed.value.has_opaque(),
             _ => false,
+        }
+    }
+
+    /// The value without its special types: what is in a [`Typed`], however many lie around it; otherwise itself.
+    #[must_use]
+    pub fn plain(&self) -> &Self {
+        let mut value = self;
+        while let Self::Typed(typed) = value {
+            value = &typed.value;
+        }
+        value
+    }
+
+    /// The bytes that all tensors in here show together; `u64::MAX` also stands for whatever is more.
+    #[must_use]
+    pub fn tensor_bytes(&self) -> u64 {
+        let sum = |sum: u64, value: &Self| sum.saturating_add(value.tensor_bytes());
+        match self {
+            Self::Tensor(tensor) => tensor.nbytes(),
+            Self::List(items) | Self::Tuple(items) => items.iter().fold(0, sum),
+            Self::Dict(items) => items.iter().fold(0, |so_far, (_, value)| sum(so_far, value)),
+            Self::Typed(typed) => typed.value.tensor_bytes(),
+            _ => 0,
         }
     }
 
@@ -104,6 +147,7 @@ impl Value {
         match self {
             Self::List(items) | Self::Tuple(items) => items.iter().any(|item| item.depth_exceeds(below)),
             Self::Dict(items) => items.iter().any(|(_, item)| item.depth_exceeds(below)),
+            Self::Typed(typed) => typed.value.depth_exceeds(below),
             _ => false,
         }
     }
@@ -155,6 +199,8 @@ value_from! {
     Bytes => value => Self::Bytes(value);
     Vec<u8> => value => Self::Bytes(value.into());
     () => _value => Self::None;
+    Typed => value => Self::Typed(value);
+    TensorValue => value => Self::Tensor(value);
 }
 
 #[cfg(test)]
