@@ -18,8 +18,8 @@ mod writer;
 pub use composed::{ComposedReader, ComposedWriter};
 pub use error::StorageError;
 pub use format::{
-    Ask, BlockChecks, Extent, FileLayout, Format, Late, Locator, Need, OpenedCheckpoint, Reply, Segment, Step,
-    WrittenFile, WrittenSegment,
+    Ask, BlockChecks, Decoded, Decoder, Extent, FileLayout, Format, Late, Layout, Locator, Need, OpenedCheckpoint,
+    PostStep, Reply, Segment, Step, Stream, StreamCodec, WrittenFile, WrittenSegment,
 };
 pub use io::{Io, Verify};
 pub use memory::MemoryStore;
