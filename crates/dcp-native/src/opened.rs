@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dcp_storage::{
-    Ask, BlockChecks, DataName, Extent, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath,
+    Ask, BlockChecks, DataName, Extent, Layout, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath,
 };
 use dcp_types::{Digest, Metadata, Rank, ReadItem, ReadWhat, Region, WriteWhat};
 
@@ -221,7 +221,8 @@ impl Locate {
         let table = self.opened.table(&place.path).ok_or_else(|| corrupt(place, "it has no checksums".into()))?;
         let entries = place.checks.start as usize..place.checks.end as usize;
         let checks = Some(BlockChecks { block: self.opened.index.rule.block, table, entries });
-        Ok(Locator::Extent(Extent { file: place.path.clone(), offset: place.offset, length: place.length, checks }))
+        let (file, layout) = (place.path.clone(), Layout::default());
+        Ok(Locator::Extent(Extent { file, offset: place.offset, length: place.length, layout, checks }))
     }
 }
 

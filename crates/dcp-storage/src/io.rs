@@ -30,12 +30,15 @@ pub enum Verify {
     /// Every checksum block that is read whole: all of it but the edges of partial reads.
     #[default]
     Covered,
-    /// Everything: reads are widened to whole blocks.
+    /// Everything: reads are widened to whole blocks. What has larger blocks than a buffer, or a layout under which that
+    /// would read blocks again and again, and is not read whole anyway, is read through once more, from its first byte to its
+    /// last, only for its checksums; once in a call, however many parts of it are wanted.
     All,
 }
 
 impl Io<'static> {
-    /// The memory that a read takes per thread beside the destination, in bytes.
+    /// The memory that a read takes per thread beside the destination, in bytes. (Where a sink takes a chunk that does not
+    /// lie row-major, there are 4 times as much and the list of its rows beside it.)
     pub const READ_BUFFER: u64 = 1 << 20;
 
     /// The memory that a write takes per file that is being written, beside the tensors, in bytes.

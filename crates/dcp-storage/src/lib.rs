@@ -18,8 +18,8 @@ mod writer;
 pub use composed::{ComposedReader, ComposedWriter, recognise};
 pub use error::StorageError;
 pub use format::{
-    Ask, BlockChecks, Extent, FileLayout, Finding, Format, Late, Locator, Need, OpenedCheckpoint, Reply, Segment, Step,
-    Strictness, WrittenFile, WrittenSegment,
+    Ask, BlockChecks, Decoded, Decoder, Extent, FileLayout, Finding, Format, Late, Layout, Locator, Need,
+    OpenedCheckpoint, PostStep, Reply, Segment, Step, Stream, StreamCodec, Strictness, WrittenFile, WrittenSegment,
 };
 pub use io::{Io, Verify};
 pub use memory::MemoryStore;

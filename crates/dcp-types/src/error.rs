@@ -68,6 +68,12 @@ pub enum TypesError {
     /// A region is laid flat into a buffer that is not one contiguous row.
     #[error("a flat buffer must have one dimension and be contiguous")]
     NotFlat,
+    /// Strides under which elements overlap, or do not lie in ascending order.
+    #[error("the strides {0:?} do not lead to elements in ascending order, each for itself")]
+    Strides(Vec<u64>),
+    /// An order of dimensions that does not name each of them once.
+    #[error("{0:?} is not an order of the dimensions")]
+    Order(Vec<usize>),
     /// A mesh that is none.
     #[error("not a device mesh: {0}")]
     Mesh(String),

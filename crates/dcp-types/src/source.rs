@@ -121,6 +121,8 @@ pub enum Dest<'a> {
     Sink(Box<dyn DataSink + 'a>),
     /// A buffer that becomes the whole content of a value.
     Value(&'a mut Vec<u8>),
+    /// Nothing: all that is stored of the item's chunk or value is read, for its checksums, and dropped.
+    Discard,
 }
 
 impl fmt::Debug for Dest<'_> {
@@ -129,6 +131,7 @@ impl fmt::Debug for Dest<'_> {
             Self::Memory(view) => write!(f, "Memory({} {:?})", view.dtype(), view.shape()),
             Self::Sink(_) => f.write_str("Sink"),
             Self::Value(_) => f.write_str("Value"),
+            Self::Discard => f.write_str("Discard"),
         }
     }
 }

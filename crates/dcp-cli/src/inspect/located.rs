@@ -63,6 +63,7 @@ impl<'c> Located<'c> {
 pub(super) fn file(locator: &Locator) -> Option<&str> {
     match locator {
         Locator::Extent(extent) => Some(extent.file.as_str()),
+        Locator::Stream(stream) => Some(stream.file.as_str()),
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use dcp_types::{Dest, Digest, EntryKind, Metadata, ReadItem, Value};
+use dcp_types::{DType, Dest, Digest, Metadata, ReadItem, Value};
 
 use crate::engine::{Wanted, answer, read, read_whole};
 use crate::{Format, Found, Io, Locator, OpenedCheckpoint, ReadReport, StorageError, StorageReader, Store, Strictness};
@@ -116,8 +116,8 @@ impl StorageReader for ComposedReader {
         let (locators, overhead) =
             self.located(&opened, items.iter().map(|(item, _)| item.clone()).collect(), io).await?;
         let wanted = items.into_iter().zip(locators).map(|((item, dest), locator)| {
-            let (fqn, element) = describe(&metadata, &item);
-            Wanted { fqn, item, element, locator, dest }
+            let (fqn, dtype) = describe(&metadata, &item);
+            Wanted { fqn, item, dtype, locator, dest }
         });
         match read(&*self.store, wanted.collect(), io) {
             Ok(report) => Ok(ReadReport { overhead, ..report }),
@@ -126,13 +126,10 @@ impl StorageReader for ComposedReader {
     }
 }
 
-/// The name of an item, and the size of its elements in bytes.
-fn describe(metadata: &Metadata, item: &ReadItem) -> (dcp_types::Fqn, u64) {
+/// The name of an item, and the dtype of its elements if it is a tensor's.
+fn describe(metadata: &Metadata, item: &ReadItem) -> (dcp_types::Fqn, Option<DType>) {
     match metadata.entry(item.entry) {
-        Some((fqn, entry)) => match &entry.kind {
-            EntryKind::Tensor(tensor) => (fqn.clone(), tensor.dtype.size()),
-            _ => (fqn.clone(), 1),
-        },
-        None => ("?".into(), 1),
+        Some((fqn, entry)) => (fqn.clone(), entry.as_tensor().map(|tensor| tensor.dtype)),
+        None => ("?".into(), None),
     }
 }

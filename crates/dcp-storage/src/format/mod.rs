@@ -3,10 +3,12 @@
 mod ask;
 mod layout;
 mod locate;
+mod stream;
 
 pub use ask::{Ask, Need, Reply, Step};
 pub use layout::{FileLayout, Late, Segment, WrittenFile, WrittenSegment};
-pub use locate::{BlockChecks, Extent, Locator};
+pub use locate::{BlockChecks, Extent, Layout, Locator, PostStep};
+pub use stream::{Decoded, Decoder, Stream, StreamCodec};
 
 use std::fmt;
 use std::sync::Arc;

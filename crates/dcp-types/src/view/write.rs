@@ -101,6 +101,17 @@ impl<'a> ViewMut<'a> {
         Ok(Self { dtype: self.dtype, units })
     }
 
+    /// The same memory with its dimensions in another order: dimension `d` of the result is dimension `order[d]` of this.
+    ///
+    /// # Errors
+    /// [`TypesError::Order`] if `order` does not name every dimension once.
+    pub fn permute(self, order: &[usize]) -> Result<Self, TypesError> {
+        let ndim = with_units!(UnitsMut, &self.units, array => array.ndim());
+        crate::region::check_order(order, ndim)?;
+        let units = map_units!(UnitsMut, self.units, array => array.permuted_axes(order));
+        Ok(Self { dtype: self.dtype, units })
+    }
+
     /// Cuts before index `at` of a dimension.
     ///
     /// # Errors

@@ -1,80 +1,187 @@
 //! Reads regions of chunks into destinations: in parallel, exactly, verified.
 //!
-//! A region of a row-major chunk is a number of contiguous runs of the file. The destination is cut into pieces; each piece
-//! is a task. Where runs of the file and spans of the destination's memory are long enough, the file is read straight
-//! into the destination; otherwise through a buffer of [`Io::READ_BUFFER`](crate::Io::READ_BUFFER) bytes.
+//! A region of a chunk is a number of contiguous runs of the file, once its dimensions are put in the order in which the file
+//! has them. The destination is cut into pieces; each piece is a task. Where runs of the file and spans of the destination's
+//! memory are long enough, the file is read straight into the destination; otherwise through a buffer of
+//! [`Io::READ_BUFFER`](crate::Io::READ_BUFFER) bytes.
+//!
+//! Three things do not fit in: a sink over a chunk that lies permuted ([`stage`]), elements that share bytes ([`gather`]), and
+//! what is encoded ([`stream`]).
 
+mod batch;
+mod gather;
+mod layout;
+mod outlets;
+mod reading;
+mod runs;
 mod split;
+mod stage;
+mod steps;
+mod stream;
+mod target;
 mod task;
 mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use dcp_types::{Dest, Fqn, ReadItem, ReadWhat, Region};
+use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
 
-use crate::{Io, Locator, ReadReport, StorageError, Store};
+use crate::{Io, Locator, ReadReport, StorageError, Store, StorePath, StoreTraits, Verify};
 
-use verify::Extent;
+use layout::{Grid, Order};
+use split::Piece;
+use steps::Steps;
+use stream::Streams;
+use task::Task;
+use verify::{Checking, Extent};
 
 /// Something to read, and where to.
 pub(crate) struct Wanted<'a> {
     pub(crate) fqn: Fqn,
     pub(crate) item: ReadItem,
-    /// The size of an element in bytes; 1 for values.
-    pub(crate) element: u64,
+    /// The dtype of its elements; `None` for values.
+    pub(crate) dtype: Option<DType>,
     pub(crate) locator: Locator,
     pub(crate) dest: Dest<'a>,
 }
-
-/// The largest checksum block: a block must fit a buffer.
-const MAX_BLOCK: u64 = 1 << 24;
 
 /// Reads everything that is wanted.
 pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> Result<ReadReport, StorageError> {
     let mut traits = store.traits();
     traits.read_size = traits.read_size.clamp(1, 1 << 40);
-    let mut report = ReadReport::default();
-    let mut extents = Vec::with_capacity(wanted.len());
+    let (mut work, mut streams) = (Work::new(store.location(), traits, io.verify()), Streams::default());
     let mut chunks = HashSet::new();
-    let mut tasks = Vec::new();
-    for Wanted { fqn, item, element, locator, dest } in wanted {
-        let Locator::Extent(located) = locator;
-        if let Some(block) =
-            located.checks.as_ref().map(|checks| checks.block).filter(|block| !(1..=MAX_BLOCK).contains(block))
-        {
-            let reason = format!("a checksum block of {block} bytes is not sensible");
-            return Err(StorageError::Corrupt { path: located.file, offset: located.offset, reason });
+    for wanted in wanted {
+        let (file, offset, length) = match &wanted.locator {
+            Locator::Extent(extent) => (&extent.file, extent.offset, extent.length),
+            Locator::Stream(stream) => (&stream.file, stream.offset, stream.length),
+        };
+        if chunks.insert((file.clone(), offset)) {
+            work.report.whole_chunks += length;
         }
-        let (sizes, region) = geometry(&item, element, &located)?;
-        if chunks.insert((located.file.clone(), located.offset)) {
-            report.whole_chunks += located.length;
+        let Wanted { fqn, item, dtype, locator, dest } = wanted;
+        match locator {
+            Locator::Extent(located) => work.add(fqn, &item, dtype, located, dest)?,
+            Locator::Stream(stream) => streams.add(fqn, item, dtype, stream, dest)?,
         }
-        let needed = region.numel() * element;
-        report.needed += needed;
-        let extent = Arc::new(Extent::new(fqn, store.location(), located, needed, io.verify()));
-        extents.push(Arc::clone(&extent));
-        tasks.extend(split::tasks(extent, &sizes, region, element, dest, &traits)?);
     }
-    let done = io.run(tasks.into_iter().map(|task| task.run(store, &traits, io)).collect(), traits.reads_in_flight)?;
-    for (read, ranges) in done {
-        report.read += read;
-        report.ranges += ranges;
-    }
-    report.verified = extents.iter().map(|extent| extent.verified()).sum();
+    let Work { mut report, tasks, extents, traits, .. } = work;
+    let tasks = tasks.into_iter().chain(streams.tasks());
+    let done = io.run(tasks.map(|task| task.run(store, &traits, io)).collect(), traits.reads_in_flight)?;
+    done.into_iter().for_each(|cost| report += cost);
+    report.verified += extents.iter().map(|extent| extent.verified()).sum::<u64>();
     Ok(report)
 }
 
-/// The extents of the chunk, and the region in its coordinates.
-fn geometry(item: &ReadItem, element: u64, located: &crate::Extent) -> Result<(Vec<u64>, Region), StorageError> {
-    let corrupt = |reason| StorageError::Corrupt { path: located.file.clone(), offset: located.offset, reason };
+/// What is to be done about extents.
+struct Work<'a> {
+    location: String,
+    traits: StoreTraits,
+    verify: Verify,
+    report: ReadReport,
+    extents: Vec<Arc<Extent>>,
+    tasks: Vec<Task<'a>>,
+    /// Extents that are read through for their checksums.
+    through: HashSet<(StorePath, u64, u64)>,
+}
+
+impl<'a> Work<'a> {
+    fn new(location: String, traits: StoreTraits, verify: Verify) -> Self {
+        let (report, extents, tasks, through) = Default::default();
+        Self { location, traits, verify, report, extents, tasks, through }
+    }
+
+    fn add(
+        &mut self,
+        fqn: Fqn,
+        item: &ReadItem,
+        dtype: Option<DType>,
+        located: crate::Extent,
+        dest: Dest<'a>,
+    ) -> Result<(), StorageError> {
+        let corrupt = |reason| StorageError::Corrupt { path: located.file.clone(), offset: located.offset, reason };
+        if located.checks.as_ref().is_some_and(|checks| checks.block == 0) {
+            return Err(corrupt("a checksum block of 0 bytes is not sensible".into()));
+        }
+        let (sizes, region) = geometry(item, located.length).map_err(corrupt)?;
+        let element = dtype.map_or(1, DType::size);
+        let grid = Grid::new(&located.layout, &sizes, element, Some(located.length)).map_err(corrupt)?;
+        let steps = Steps::new(&located.layout.steps, dtype).map_err(corrupt)?;
+        if matches!(dest, Dest::Discard) {
+            let is_checked = located.checks.is_some() && self.verify != Verify::None;
+            self.report.needed += located.length;
+            self.report.verified += if is_checked { located.length } else { 0 };
+            self.read_through(&fqn, &located);
+            return Ok(());
+        }
+        let needed = region.numel() * element;
+        self.report.needed += needed;
+        if matches!(dest, Dest::Value(_)) && located.layout != crate::Layout::default() {
+            return Err(corrupt("a value has no layout".into()));
+        }
+        let order = grid.order();
+        let is_whole = is_whole(&grid, &order, &region, &dest, located.length);
+        let checking = self.checking(&located, &order, &dest, is_whole);
+        if checking == Checking::Elsewhere {
+            self.read_through(&fqn, &located);
+        }
+        let extent = Arc::new(Extent::new(fqn, self.location.clone(), located, needed, steps, checking));
+        self.extents.push(Arc::clone(&extent));
+        let piece = Piece { extent, grid, order, region, dtype };
+        self.tasks.extend(piece.tasks(dest, &self.traits)?);
+        Ok(())
+    }
+
+    /// How the checksums of what is read for a destination are compared.
+    fn checking(&self, located: &crate::Extent, order: &Order, dest: &Dest<'_>, is_whole: bool) -> Checking {
+        let Some(checks) = &located.checks else { return Checking::No };
+        let is_large = checks.block > Io::READ_BUFFER;
+        let is_in_order = match order {
+            Order::Rows => true,
+            Order::Permuted(_) => !matches!(dest, Dest::Sink(_)),
+            Order::Tangled => false,
+        };
+        match self.verify {
+            Verify::None => Checking::No,
+            Verify::All if is_large && is_whole => Checking::Covered,
+            Verify::All if is_large || !is_in_order => Checking::Elsewhere,
+            Verify::All => Checking::Widened,
+            // Not a single block could be completed.
+            Verify::Covered if !is_whole && checks.block >= located.length => Checking::No,
+            Verify::Covered if *order == Order::Tangled => Checking::No,
+            Verify::Covered => Checking::Covered,
+        }
+    }
+
+    /// Reads through an extent for its checksums, unless that is done already.
+    fn read_through(&mut self, fqn: &Fqn, located: &crate::Extent) {
+        if self.through.insert((located.file.clone(), located.offset, located.length)) {
+            let checking = if self.verify == Verify::None { Checking::No } else { Checking::Covered };
+            let (fqn, location) = (fqn.clone(), self.location.clone());
+            let extent = Arc::new(Extent::new(fqn, location, located.clone(), 0, Steps::default(), checking));
+            self.tasks.extend(split::whole(&extent, &self.traits));
+        }
+    }
+}
+
+/// The extents of the chunk, and the region in its coordinates; says what is wrong with them.
+fn geometry(item: &ReadItem, length: u64) -> Result<(Vec<u64>, Region), String> {
     let (sizes, region) = match &item.what {
-        ReadWhat::Value => (vec![located.length], Region::new([0], [located.length])),
+        ReadWhat::Value => (vec![length], Region::new([0], [length])),
         ReadWhat::Region { chunk, region } => (chunk.region.sizes().to_vec(), region.relative_to(&chunk.region)),
     };
-    let bytes = sizes.iter().product::<u64>() * element;
-    if bytes != located.length {
-        return Err(corrupt(format!("a chunk of {sizes:?} has {bytes} bytes, but {} are stored", located.length)));
-    }
-    Ok((sizes, region.map_err(|fault| corrupt(fault.to_string()))?))
+    Ok((sizes, region.map_err(|fault| fault.to_string())?))
+}
+
+/// Whether all of a payload is read, from its first byte to its last and each once.
+fn is_whole(grid: &Grid, order: &Order, region: &Region, dest: &Dest<'_>, length: u64) -> bool {
+    let runs = match (order, dest) {
+        (Order::Rows, _) => grid.runs(region),
+        (Order::Permuted(order), Dest::Memory(_)) => {
+            region.permute(order).and_then(|region| grid.permuted(order).runs(&region))
+        }
+        _ => return false,
+    };
+    runs.is_ok_and(|runs| runs.single() == Some((0, length)))
 }

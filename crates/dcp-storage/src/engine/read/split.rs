@@ -1,109 +1,189 @@
-//! Cuts a wanted item into tasks.
+//! Cuts a wanted region into tasks.
 
 use std::sync::Arc;
 
-use dcp_types::{DataError, Dest, Region, TypesError, ViewMut};
+use dcp_types::{DType, Dest, Region, TypesError, ViewMut};
 
-use super::task::{EXACT_RUN, Target, Task};
+use super::gather::{self, Gathered};
+use super::layout::{Grid, Order};
+use super::reading::EXACT_RUN;
+use super::runs::FileRuns;
+use super::stage::Staged;
+use super::target::Target;
+use super::task::Task;
 use super::verify::Extent;
 use crate::{StorageError, StoreTraits};
 
-/// The tasks that fill a destination: many for memory, one for a sink, which takes its bytes in order.
-pub(super) fn tasks<'a>(
-    extent: Arc<Extent>,
-    sizes: &[u64],
-    region: Region,
-    element: u64,
-    dest: Dest<'a>,
-    traits: &StoreTraits,
-) -> Result<Vec<Task<'a>>, StorageError> {
-    if let Dest::Value(buffer) = dest {
-        buffer.clear();
-        // The extent has been checked against the real size of its file.
-        buffer.resize((region.numel() * element) as usize, 0);
-        return Ok(flat(&extent, 0, buffer, traits));
-    }
-    if region.is_empty() {
-        return Ok(Vec::new());
-    }
-    let misfit = |reason: String| StorageError::Destination { fqn: extent.fqn().clone(), source: reason.into() };
-    let shared = Arc::new(sizes.to_vec());
-    let task = |region, target| Task::new(Arc::clone(&extent), Arc::clone(&shared), region, element, target);
-    match dest {
-        Dest::Sink(sink) => Ok(vec![task(region, Target::Sink(sink))?]),
-        Dest::Memory(view) => {
-            if view.shape() != region.sizes() || view.nbytes() != region.numel() * element {
-                let found = format!("a buffer of {} {:?} for region {region}", view.dtype(), view.shape());
-                return Err(misfit(found));
+/// A region of a chunk, and how the chunk lies in its extent.
+pub(super) struct Piece {
+    pub(super) extent: Arc<Extent>,
+    pub(super) grid: Grid,
+    pub(super) order: Order,
+    pub(super) region: Region,
+    /// `None` for values.
+    pub(super) dtype: Option<DType>,
+}
+
+impl Piece {
+    /// The tasks that fill a destination: many for memory, one for a sink, which takes its bytes in order.
+    pub(super) fn tasks<'a>(self, dest: Dest<'a>, traits: &StoreTraits) -> Result<Vec<Task<'a>>, StorageError> {
+        let bytes = self.region.numel() * self.grid.element();
+        match dest {
+            Dest::Value(buffer) => {
+                buffer.clear();
+                // The extent has been checked against the real size of its file.
+                buffer.resize(bytes as usize, 0);
+                Ok(flat(&self.extent, 0, buffer, traits))
             }
-            let runs = region.runs(sizes).map_err(|fault| destination(&extent, fault))?;
-            let first = runs.clone().next().unwrap_or(0) * element;
-            if runs.remaining() == 1 {
-                match view.into_bytes() {
-                    Ok(bytes) => return Ok(flat(&extent, first, bytes, traits)),
-                    Err(view) => return boxes(&extent, sizes, region, element, view, traits, &task),
+            Dest::Sink(_) | Dest::Memory(_) if self.region.is_empty() => Ok(Vec::new()),
+            Dest::Sink(sink) => Ok(vec![self.sink(sink)?]),
+            Dest::Memory(view) => {
+                if !is_fit(&view, &self.region, self.grid.element()) {
+                    let found = format!("a buffer of {} {:?} for region {}", view.dtype(), view.shape(), self.region);
+                    return Err(self.extent.refused(found));
                 }
+                let extent = Arc::clone(&self.extent);
+                self.memory(view, traits).map_err(|fault| extent.refused(fault))
             }
-            boxes(&extent, sizes, region, element, view, traits, &task)
+            other => Err(self.extent.refused(format!("{other:?} cannot be filled"))),
         }
-        other => Err(misfit(format!("{other:?} cannot be filled"))),
     }
+
+    fn sink<'a>(self, sink: Box<dyn dcp_types::DataSink + 'a>) -> Result<Task<'a>, StorageError> {
+        let Self { extent, grid, order, region, dtype } = self;
+        match (order, dtype) {
+            (Order::Permuted(order), Some(dtype)) => {
+                let grid = grid.permuted(&order);
+                Ok(Task::Staged { extent, staged: Staged { grid, order, region, dtype, sink } })
+            }
+            (Order::Tangled, _) => {
+                Ok(Task::Gathered { extent, gathered: Gathered { grid, region, target: Target::Sink(sink) } })
+            }
+            _ => {
+                let runs = grid.runs(&region).map_err(|fault| extent.refused(fault))?;
+                Ok(Task::Runs { extent, runs, target: Target::Sink(sink) })
+            }
+        }
+    }
+
+    fn memory<'a>(self, view: ViewMut<'a>, traits: &StoreTraits) -> Result<Vec<Task<'a>>, TypesError> {
+        let Self { extent, grid, order, region, .. } = self;
+        let (grid, region, view) = match order {
+            Order::Permuted(order) => (grid.permuted(&order), region.permute(&order)?, view.permute(&order)?),
+            Order::Rows => (grid, region, view),
+            Order::Tangled => return tangled(&extent, &grid, region, view, traits),
+        };
+        match grid.runs(&region)?.single() {
+            Some((start, _)) => match view.into_bytes() {
+                Ok(bytes) => Ok(flat(&extent, start, bytes, traits)),
+                Err(view) => boxes(&extent, &grid, region, view, traits),
+            },
+            None => boxes(&extent, &grid, region, view, traits),
+        }
+    }
+}
+
+/// Whether memory is just as large as a region.
+pub(super) fn is_fit(view: &ViewMut<'_>, region: &Region, element: u64) -> bool {
+    view.shape() == region.sizes() && view.nbytes() == region.numel() * element
+}
+
+/// All of an extent, as it lies, for its checksums.
+pub(super) fn whole<'a>(extent: &Arc<Extent>, traits: &StoreTraits) -> Vec<Task<'a>> {
+    let mut tasks = Vec::new();
+    let mut start = 0;
+    while start < extent.length {
+        let length = step(extent, traits).min(extent.length - start);
+        let runs = FileRuns::One { start, length };
+        tasks.push(Task::Runs { extent: Arc::clone(extent), runs, target: Target::Nowhere });
+        start += length;
+    }
+    tasks
 }
 
 /// A contiguous run of the file into contiguous memory: cut by bytes, at the edges of checksum blocks.
 fn flat<'a>(extent: &Arc<Extent>, start: u64, bytes: &'a mut [u8], traits: &StoreTraits) -> Vec<Task<'a>> {
-    let step = traits.read_size.next_multiple_of(extent.block());
+    let step = step(extent, traits);
     let (mut rest, mut start, mut tasks) = (bytes, start, Vec::new());
     while !rest.is_empty() {
-        let to_edge = (start / step + 1) * step - start;
+        // No element is cut that something is to be done to.
+        let to_edge = ((start / step + 1) * step - start).next_multiple_of(extent.steps.unit());
         let (now, later) = rest.split_at_mut(to_edge.min(rest.len() as u64) as usize);
         let length = now.len() as u64;
-        tasks.push(Task::flat(Arc::clone(extent), start, now));
+        let runs = FileRuns::One { start, length };
+        tasks.push(Task::Runs { extent: Arc::clone(extent), runs, target: Target::Bytes(now) });
         start += length;
         rest = later;
     }
     tasks
 }
 
+/// How many bytes one task reads: whole checksum blocks, unless they are large. Parts of those are put together.
+fn step(extent: &Extent, traits: &StoreTraits) -> u64 {
+    let block = extent.block();
+    if block > traits.read_size { traits.read_size } else { traits.read_size.next_multiple_of(block) }
+}
+
 /// Anything else: cut into boxes, outermost dimension first.
 fn boxes<'a>(
     extent: &Arc<Extent>,
-    sizes: &[u64],
+    grid: &Grid,
     region: Region,
-    element: u64,
     view: ViewMut<'a>,
     traits: &StoreTraits,
-    task: &dyn Fn(Region, Target<'a>) -> Result<Task<'a>, StorageError>,
-) -> Result<Vec<Task<'a>>, StorageError> {
+) -> Result<Vec<Task<'a>>, TypesError> {
     let mut tasks = Vec::new();
     let mut stack = vec![(region, view)];
     while let Some((region, view)) = stack.pop() {
         let widest = (0..region.ndim()).find(|&dim| region.sizes()[dim] > 1);
-        let bytes = bytes_to_read(&region, sizes, element, traits).map_err(|fault| destination(extent, fault))?;
+        let runs = grid.runs(&region)?;
+        let bytes = bytes_to_read(&runs, traits);
         match widest {
             Some(dim) if bytes > traits.read_size => {
                 let rows = region.sizes()[dim];
                 let row = (bytes / rows).max(1);
                 let low_rows = (traits.read_size / row).clamp(1, rows - 1);
                 let (low, high) = region.split(dim, region.offsets()[dim] + low_rows);
-                let (low_view, high_view) = view.split_at(dim, low_rows).map_err(|fault| destination(extent, fault))?;
+                let (low_view, high_view) = view.split_at(dim, low_rows)?;
                 stack.push((high, high_view));
                 stack.push((low, low_view));
             }
-            _ => tasks.push(task(region, Target::View(view))?),
+            _ => tasks.push(Task::Runs { extent: Arc::clone(extent), runs, target: Target::View(view) }),
         }
     }
     Ok(tasks)
 }
 
 /// About how many bytes are read for a region: short runs with small gaps are read with what lies between them.
-fn bytes_to_read(region: &Region, sizes: &[u64], element: u64, traits: &StoreTraits) -> Result<u64, TypesError> {
-    let runs = region.runs(sizes)?;
-    let (length, gap) = (runs.run_length() * element, runs.gap() * element);
+fn bytes_to_read(runs: &FileRuns, traits: &StoreTraits) -> u64 {
+    let (length, gap) = (runs.length(), runs.gap());
     let is_read_as_one = length < EXACT_RUN && gap <= traits.coalesce_gap;
-    Ok(runs.remaining() * if is_read_as_one { length + gap } else { length })
+    runs.count() * if is_read_as_one { length + gap } else { length }
 }
 
-fn destination(extent: &Extent, fault: impl Into<DataError>) -> StorageError {
-    StorageError::Destination { fqn: extent.fqn().clone(), source: fault.into() }
+/// Boxes whose spans are worth a task each.
+fn tangled<'a>(
+    extent: &Arc<Extent>,
+    grid: &Grid,
+    region: Region,
+    view: ViewMut<'a>,
+    traits: &StoreTraits,
+) -> Result<Vec<Task<'a>>, TypesError> {
+    let mut tasks = Vec::new();
+    let mut stack = vec![(region, view)];
+    while let Some((region, view)) = stack.pop() {
+        match gather::cut(grid, &region, traits.read_size, false) {
+            Some((dim, rows)) => {
+                let (low, high) = region.split(dim, region.offsets()[dim] + rows);
+                let (low_view, high_view) = view.split_at(dim, rows)?;
+                stack.push((high, high_view));
+                stack.push((low, low_view));
+            }
+            None => {
+                let gathered = Gathered { grid: grid.clone(), region, target: Target::View(view) };
+                tasks.push(Task::Gathered { extent: Arc::clone(extent), gathered });
+            }
+        }
+    }
+    Ok(tasks)
 }

@@ -5,20 +5,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crc32fast::Hasher;
-use dcp_types::Fqn;
+use dcp_types::{DataError, Fqn};
 
-use crate::{BlockChecks, StorageError, StorePath, Verify};
+use super::steps::Steps;
+use crate::{BlockChecks, StorageError, StorePath};
 
 /// The bytes of one wanted item in a file, and what is known of their checksums so far. Shared by the tasks that read it.
 pub(super) struct Extent {
     pub(super) file: StorePath,
     pub(super) offset: u64,
     pub(super) length: u64,
+    /// What is to be done to its elements.
+    pub(super) steps: Steps,
+    /// Whether reads are widened to whole checksum blocks.
     pub(super) widen: bool,
     fqn: Fqn,
     location: String,
     needed: u64,
     checks: Option<BlockChecks>,
+    /// Whether somebody else verifies all of it.
+    elsewhere: bool,
     /// Bytes that were read but of whose blocks some are missing.
     unverified: AtomicU64,
     /// Parts of blocks that were cut apart between tasks.
@@ -31,17 +37,41 @@ struct Fragment {
     hasher: Hasher,
 }
 
+/// How the checksums of an extent are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Checking {
+    /// Not at all.
+    No,
+    /// Of the blocks that are read whole.
+    Covered,
+    /// Of every block of which something is read: reads are widened.
+    Widened,
+    /// By somebody else in the same call, who reads all of them.
+    Elsewhere,
+}
+
 impl Extent {
-    pub(super) fn new(fqn: Fqn, location: String, located: crate::Extent, needed: u64, verify: Verify) -> Self {
-        let crate::Extent { file, offset, length, checks } = located;
-        let checks = checks.filter(|checks| verify != Verify::None && checks.block > 0);
-        let widen = verify == Verify::All && checks.is_some();
-        let (unverified, fragments) = (AtomicU64::new(0), Mutex::default());
-        Self { file, offset, length, widen, fqn, location, needed, checks, unverified, fragments }
+    /// The extent of an item of which `needed` bytes are wanted.
+    pub(super) fn new(
+        fqn: Fqn,
+        location: String,
+        located: crate::Extent,
+        needed: u64,
+        steps: Steps,
+        checking: Checking,
+    ) -> Self {
+        let crate::Extent { file, offset, length, checks, .. } = located;
+        let here = matches!(checking, Checking::Covered | Checking::Widened);
+        let (widen, elsewhere) = (checking == Checking::Widened, checking == Checking::Elsewhere);
+        let (checks, unverified, fragments) = (checks.filter(|_| here), AtomicU64::new(0), Mutex::default());
+        Self { file, offset, length, steps, widen, fqn, location, needed, checks, elsewhere, unverified, fragments }
     }
 
     /// How many of the wanted bytes were verified, at least: of what was read beside them, some may have been verified instead.
     pub(super) fn verified(&self) -> u64 {
+        if self.elsewhere {
+            return self.needed;
+        }
         if self.checks.is_none() {
             return 0;
         }
@@ -50,8 +80,9 @@ impl Extent {
         self.needed.saturating_sub(open + self.unverified.load(Ordering::Relaxed))
     }
 
-    pub(super) fn fqn(&self) -> &Fqn {
-        &self.fqn
+    /// The destination of the item says no.
+    pub(super) fn refused(&self, fault: impl Into<DataError>) -> StorageError {
+        StorageError::Destination { fqn: self.fqn.clone(), source: fault.into() }
     }
 
     /// The size of a checksum block; 1 where nothing is checked.

@@ -1,0 +1,186 @@
+//! Moves runs of a payload into memory, straight or through a buffer.
+
+use dcp_types::{DataError, ViewMut};
+
+use super::batch::{Batch, RANGES};
+use super::runs::FileRuns;
+use super::target::{Delivery, Target};
+use super::verify::{Extent, Verifier};
+use crate::{Io, ReadRange, ReadReport, StorageError, Store, StoreTraits};
+
+/// Spans of memory shorter than this are not worth a range of their own.
+const SHORTEST_SPAN: usize = 512;
+/// Runs of this length or more are read exactly: nothing of the gaps between them.
+pub(super) const EXACT_RUN: u64 = 4096;
+
+/// What one task reads of an extent.
+pub(super) struct Reading<'a> {
+    store: &'a dyn Store,
+    traits: &'a StoreTraits,
+    io: &'a Io<'a>,
+    extent: &'a Extent,
+    verifier: Verifier<'a>,
+    buffer: Vec<u8>,
+    report: ReadReport,
+}
+
+impl<'a> Reading<'a> {
+    /// `shared` says whether other tasks may complete checksum blocks that this one reads in part.
+    pub(super) fn new(
+        store: &'a dyn Store,
+        traits: &'a StoreTraits,
+        io: &'a Io<'a>,
+        extent: &'a Extent,
+        shared: bool,
+    ) -> Self {
+        let (verifier, report) = (Verifier::new(extent, shared), ReadReport::default());
+        Self { store, traits, io, extent, verifier, buffer: Vec::new(), report }
+    }
+
+    /// What it has cost.
+    pub(super) fn finish(mut self) -> Result<ReadReport, StorageError> {
+        self.verifier.close()?;
+        Ok(self.report)
+    }
+
+    /// Reads runs into a target that takes just as many bytes.
+    pub(super) async fn fill(&mut self, runs: FileRuns, target: Target<'_>) -> Result<(), StorageError> {
+        let gap = if runs.length() < EXACT_RUN { self.traits.coalesce_gap } else { 0 };
+        // Short runs with small gaps are better read as one, and widened reads do not end where the memory does.
+        let direct = match self.extent.widen {
+            true => runs.is_whole_blocks(self.extent),
+            false => runs.gap() >= gap || runs.count() == 1,
+        };
+        match target {
+            Target::Bytes(bytes) if direct => self.direct(runs, vec![bytes]).await,
+            Target::View(view) if direct => match self.spans(view) {
+                Ok(spans) => self.direct(runs, spans).await,
+                Err(view) => self.buffered(runs, Delivery::View(view, 0), gap).await,
+            },
+            other => self.buffered(runs, other.into(), gap).await,
+        }
+    }
+
+    fn spans<'v>(&self, view: ViewMut<'v>) -> Result<Vec<&'v mut [u8]>, ViewMut<'v>> {
+        view.into_spans(SHORTEST_SPAN)
+    }
+
+    /// Reads straight into memory: runs of the file and spans of memory are two ways to cut the same bytes.
+    async fn direct(&mut self, runs: FileRuns, spans: Vec<&mut [u8]>) -> Result<(), StorageError> {
+        let length = runs.length();
+        let mut starts = runs.starts();
+        let (mut position, mut left) = (0, 0);
+        let mut ranges = Vec::new();
+        for mut span in spans {
+            while !span.is_empty() {
+                if left == 0 {
+                    (position, left) = (starts.next().unwrap_or(self.extent.length), length);
+                }
+                let (now, later) = span.split_at_mut((span.len() as u64).min(left) as usize);
+                let took = now.len() as u64;
+                ranges.push(ReadRange { offset: self.extent.offset + position, buffer: now });
+                position += took;
+                left -= took;
+                span = later;
+                if ranges.len() == RANGES {
+                    self.fetch_elements(&mut ranges).await?;
+                    ranges.clear();
+                }
+            }
+        }
+        self.fetch_elements(&mut ranges).await
+    }
+
+    /// Reads through a buffer: gaps are skipped, edges are widened, and what comes out is delivered in order.
+    async fn buffered(&mut self, runs: FileRuns, mut delivery: Delivery<'_>, gap: u64) -> Result<(), StorageError> {
+        let (widen, block) = (self.extent.widen, self.extent.block());
+        let capacity = if widen { Io::READ_BUFFER.max(2 * block) } else { Io::READ_BUFFER };
+        let (length, unit) = (runs.length(), self.extent.steps.unit());
+        let mut batch = Batch::default();
+        for start in runs.starts() {
+            let (mut from, end) = (start, start + length);
+            while from < end {
+                // A piece of a run that fits a buffer even when it is widened by a block on either side.
+                let edge = (from / capacity + 1) * capacity;
+                let to = if end - from > capacity / 2 { end.min(edge).min(from + capacity / 2) } else { end };
+                // No element is cut that something is to be done to.
+                let to = start + (to - start).next_multiple_of(unit);
+                let cover = if widen {
+                    (from / block * block, to.next_multiple_of(block).min(self.extent.length))
+                } else {
+                    (from, to)
+                };
+                if !batch.add(cover, (from, to), gap, capacity) {
+                    self.deliver(&mut batch, &mut delivery).await?;
+                    batch.add(cover, (from, to), gap, capacity);
+                }
+                from = to;
+            }
+        }
+        self.deliver(&mut batch, &mut delivery).await
+    }
+
+    async fn deliver(&mut self, batch: &mut Batch, delivery: &mut Delivery<'_>) -> Result<(), StorageError> {
+        let total: u64 = batch.covers.iter().map(|(from, to)| to - from).sum();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(total as usize, 0);
+        let mut rest = buffer.as_mut_slice();
+        let mut ranges = Vec::with_capacity(batch.covers.len());
+        for &(from, to) in &batch.covers {
+            let (now, later) = rest.split_at_mut((to - from) as usize);
+            ranges.push(ReadRange { offset: self.extent.offset + from, buffer: now });
+            rest = later;
+        }
+        self.fetch(&mut ranges).await?;
+        // What is wanted moves to the front; it never overtakes what is still to be moved.
+        let (mut filled, mut base, mut covers) = (0, 0, batch.covers.iter().peekable());
+        for (from, to) in batch.parts() {
+            while let Some(&&(start, end)) = covers.peek()
+                && end <= from
+            {
+                base += (end - start) as usize;
+                covers.next();
+            }
+            let start = covers.peek().map_or(from, |cover| cover.0);
+            let (at, length) = (base + (from - start) as usize, (to - from) as usize);
+            if at != filled {
+                buffer.copy_within(at..at + length, filled);
+            }
+            filled += length;
+        }
+        *batch = Batch::default();
+        self.extent.steps.apply(&mut buffer[..filled]);
+        delivery.deliver(&buffer[..filled]).map_err(|fault| self.refused(fault))?;
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Reads into memory that holds whole elements and nothing else.
+    async fn fetch_elements(&mut self, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
+        self.fetch(ranges).await?;
+        ranges.iter_mut().for_each(|range| self.extent.steps.apply(range.buffer));
+        Ok(())
+    }
+
+    /// Reads bytes as they lie.
+    pub(super) async fn fetch(&mut self, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        self.store.read(&self.extent.file, ranges).await?;
+        let mut bytes = 0;
+        for range in ranges.iter() {
+            self.verifier.feed(range.offset - self.extent.offset, range.buffer)?;
+            bytes += range.buffer.len() as u64;
+        }
+        self.report.read += bytes;
+        self.report.ranges += ranges.len() as u64;
+        self.io.advance(bytes);
+        Ok(())
+    }
+
+    /// The destination says no.
+    pub(super) fn refused(&self, fault: impl Into<DataError>) -> StorageError {
+        self.extent.refused(fault)
+    }
+}

@@ -1,0 +1,156 @@
+//! Decodes streams: each once in a call, for everything that is wanted of it.
+
+use std::collections::HashMap;
+
+use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
+
+use super::outlets::{Outlets, Part};
+use super::split::is_fit;
+use super::task::Task;
+use crate::{Io, ReadRange, ReadReport, StorageError, Store, StorePath, Stream};
+
+/// Encoded bytes are read in pieces of this size.
+const INPUT: u64 = Io::READ_BUFFER / 2;
+/// Decoded bytes come in pieces of this size.
+const OUTPUT: usize = Io::READ_BUFFER as usize / 4;
+
+/// The streams of which something is wanted.
+#[derive(Default)]
+pub(super) struct Streams<'a> {
+    all: Vec<Decoding<'a>>,
+    by_place: HashMap<(StorePath, u64), Vec<usize>>,
+}
+
+/// A stream, and all that is wanted of the item in it.
+pub(super) struct Decoding<'a> {
+    stream: Stream,
+    item: ReadItem,
+    dtype: Option<DType>,
+    parts: Vec<Part<'a>>,
+}
+
+impl<'a> Streams<'a> {
+    /// Adds something that is wanted.
+    pub(super) fn add(
+        &mut self,
+        fqn: Fqn,
+        item: ReadItem,
+        dtype: Option<DType>,
+        stream: Stream,
+        dest: Dest<'a>,
+    ) -> Result<(), StorageError> {
+        let part = part(fqn, &item, dtype, &stream, dest)?;
+        if part.is_empty() {
+            return Ok(());
+        }
+        let here = self.by_place.entry((stream.file.clone(), stream.offset)).or_default();
+        let same = |other: &Decoding<'_>| other.stream.length == stream.length && is_same(&other.item, &item);
+        match here.iter().find(|&&number| same(&self.all[number])) {
+            Some(&number) => self.all[number].parts.push(part),
+            None => {
+                here.push(self.all.len());
+                self.all.push(Decoding { stream, item, dtype, parts: vec![part] });
+            }
+        }
+        Ok(())
+    }
+
+    /// One task a stream.
+    pub(super) fn tasks(self) -> impl Iterator<Item = Task<'a>> {
+        self.all.into_iter().map(Task::Decoding)
+    }
+}
+
+/// Whether two items are parts of one chunk, or one value.
+fn is_same(item: &ReadItem, other: &ReadItem) -> bool {
+    let what = match (&item.what, &other.what) {
+        (ReadWhat::Region { chunk, .. }, ReadWhat::Region { chunk: other, .. }) => chunk == other,
+        (ReadWhat::Value, ReadWhat::Value) => true,
+        _ => false,
+    };
+    item.entry == other.entry && what
+}
+
+/// What is wanted, after checking that it fits.
+fn part<'a>(
+    fqn: Fqn,
+    item: &ReadItem,
+    dtype: Option<DType>,
+    stream: &Stream,
+    dest: Dest<'a>,
+) -> Result<Part<'a>, StorageError> {
+    let region = match &item.what {
+        ReadWhat::Value => None,
+        ReadWhat::Region { chunk, region } => {
+            let inside = region.relative_to(&chunk.region);
+            Some(inside.map_err(|fault| corrupt(stream, fault.to_string()))?)
+        }
+    };
+    let fits = |region: &Region, dest: &Dest<'_>| match dest {
+        Dest::Memory(view) => is_fit(view, region, dtype.map_or(1, DType::size)),
+        Dest::Value(_) => false,
+        _ => true,
+    };
+    let is_fit = match (&region, &dest) {
+        (Some(region), dest) => fits(region, dest),
+        (None, dest) => !matches!(dest, Dest::Memory(_)),
+    };
+    if is_fit {
+        Ok(Part { fqn, region, dest })
+    } else {
+        let source = format!("{dest:?} for {}", region.map_or_else(|| "a value".into(), |region| region.to_string()));
+        Err(StorageError::Destination { fqn, source: source.into() })
+    }
+}
+
+impl Decoding<'_> {
+    /// Decodes; returns what it has cost.
+    pub(super) async fn run(self, store: &dyn Store, io: &Io<'_>) -> Result<ReadReport, StorageError> {
+        let Self { stream, item, dtype, parts } = self;
+        let mut decoder = stream.codec.decoder(&stream, &item);
+        let mut outlets = Outlets::new(&stream, &item, dtype, parts);
+        let mut report = ReadReport::default();
+        let (mut input, mut output) = (Vec::new(), vec![0; OUTPUT]);
+        // What is left of the input, and what is held back in the output until its element is whole.
+        let (mut from, mut held) = (0, 0);
+        loop {
+            if from == input.len() && report.read < stream.length {
+                input.resize(INPUT.min(stream.length - report.read) as usize, 0);
+                let offset = stream.offset + report.read;
+                store.read(&stream.file, &mut [ReadRange { offset, buffer: &mut input }]).await?;
+                report.read += input.len() as u64;
+                report.ranges += 1;
+                io.advance(input.len() as u64);
+                from = 0;
+            }
+            let room = output.len() - held;
+            let done = decoder.decode(&input[from..], &mut output[held..])?;
+            if done.consumed > input.len() - from || done.produced > room {
+                return Err(corrupt(&stream, "its decoder does more than there is to do".into()));
+            }
+            from += done.consumed;
+            if done.produced > 0 {
+                outlets.open(decoder.layout())?;
+                let filled = held + done.produced;
+                let taken = outlets.take(&output[..filled])?;
+                output.copy_within(taken..filled, 0);
+                held = filled - taken;
+            } else if done.consumed == 0 {
+                if from == input.len() {
+                    break;
+                }
+                return Err(corrupt(&stream, "more follows after the end of what is encoded".into()));
+            }
+        }
+        let is_verified = decoder.finish()?;
+        outlets.open(decoder.layout())?;
+        report.needed = outlets.finish(held)?;
+        report.verified = if is_verified { report.needed } else { 0 };
+        Ok(report)
+    }
+}
+
+/// Something is wrong with what is encoded.
+pub(super) fn corrupt(stream: &Stream, reason: String) -> StorageError {
+    StorageError::Corrupt { path: stream.file.clone(), offset: stream.offset, reason }
+}
