@@ -1,0 +1,52 @@
+//! PyTorch's index of a checkpoint: `.metadata`, or one `__N.metadata` a rank.
+//!
+//! The pickle is read with a strict vocabulary ([`words`]: everything that PyTorch 2.0 to 2.15 writes, nothing else) into compact objects
+//! ([`states`]); each file becomes drafts of its entries ([`draft`]); the files of several ranks are joined ([`merge`]); what is left
+//! must be a sound state dict, every tensor covered exactly once, and becomes the [`Index`].
+
+mod draft;
+mod flaw;
+mod index;
+mod merge;
+mod names;
+mod states;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use dcp_storage::{StorageError, StorePath};
+
+pub(crate) use flaw::Problem;
+#[allow(unused_imports, reason = "the format that uses these parts is built on top of them")]
+pub(crate) use index::{Index, Place, Transform};
+
+use draft::Files;
+use flaw::Findings;
+
+/// Whether one bad entry makes the whole index bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strictness {
+    /// It does.
+    Strict,
+    /// It is left out, and told of. Files that do not decode at all are still errors.
+    Rescue,
+}
+
+/// Decodes the index of a checkpoint from its one file, or from the files of its ranks in the order of ranks.
+///
+/// # Errors
+/// [`StorageError::Corrupt`], [`StorageError::Unsupported`] or [`StorageError::InvalidPath`] for the first fault.
+pub(crate) fn decode(
+    files: &[(StorePath, &[u8])],
+    strictness: Strictness,
+) -> Result<(Index, Vec<Problem>), StorageError> {
+    let mut findings = Findings::new(strictness);
+    let mut names = Files::default();
+    let mut drafts = Vec::with_capacity(files.len());
+    for (path, bytes) in files {
+        drafts.push((path, draft::read(path, bytes, &mut names, &mut findings)?));
+    }
+    let index = index::build(merge::merge(drafts, &mut findings)?, names, &mut findings)?;
+    Ok((index, findings.into_problems()))
+}

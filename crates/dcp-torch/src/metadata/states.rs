@@ -1,0 +1,185 @@
+//! The objects of a `.metadata`, made compact as soon as their state is known.
+
+use dcp_types::DType;
+
+use super::flaw::{Flaw, short};
+use super::words::{Atom, Class, Extents, FOREIGN_DTYPES, Words};
+use crate::pickle::Node;
+
+type Item<'a> = Node<'a, Words<'a>>;
+
+/// An object. Half of a large index is chunks, half is keys and places: they must be small.
+#[derive(Debug)]
+pub(super) enum Object<'a> {
+    /// One that has no state yet.
+    New(Class),
+    Metadata(Box<Top<'a>>),
+    Tensor(Box<Tensor<'a>>),
+    Bytes,
+    Chunk { offsets: Extents, sizes: Extents },
+    Index { fqn: &'a str, offset: Option<Extents>, hint: u32 },
+    Properties { dtype: DType },
+    Storage(Storage<'a>),
+    /// Of no interest here.
+    StorageMeta,
+    /// The number of the flaw.
+    Flawed(u32),
+}
+
+/// The whole.
+#[derive(Debug)]
+pub(super) struct Top<'a> {
+    /// A dict, name -> tensor or bytes.
+    pub(super) state_dict: Item<'a>,
+    /// A dict, name -> path.
+    pub(super) planner: Item<'a>,
+    /// A dict, index -> storage.
+    pub(super) storage: Item<'a>,
+}
+
+#[derive(Debug)]
+pub(super) struct Tensor<'a> {
+    pub(super) dtype: DType,
+    pub(super) size: Extents,
+    /// A list.
+    pub(super) chunks: Item<'a>,
+}
+
+/// Where an item lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Storage<'a> {
+    pub(super) path: &'a str,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    /// How many times it went through zstd.
+    pub(super) zstd: u8,
+}
+
+impl<'a> Object<'a> {
+    /// The object of a class with this state.
+    pub(super) fn filled(class: Class, state: &Item<'a>, words: &mut Words<'a>) -> Result<Self, Flaw> {
+        let attribute = |name| attribute(state, name);
+        Ok(match class {
+            Class::Metadata => Self::Metadata(Box::new(Top {
+                state_dict: attribute("state_dict_metadata")?,
+                planner: attribute("planner_data")?,
+                storage: attribute("storage_data")?,
+            })),
+            Class::Tensor => {
+                let size = extents(&attribute("size")?, words)?;
+                let dtype = dtype_of(&attribute("properties")?, words)?;
+                Self::Tensor(Box::new(Tensor { dtype, size, chunks: attribute("chunks")? }))
+            }
+            Class::Chunk => {
+                let [offsets, sizes] = [attribute("offsets")?, attribute("sizes")?];
+                Self::Chunk { offsets: extents(&offsets, words)?, sizes: extents(&sizes, words)? }
+            }
+            Class::Index => {
+                let Node::Str(fqn) = attribute("fqn")? else { return Err(Flaw::corrupt("a storage key without a name")) };
+                let offset = match attribute("offset")? {
+                    Node::None => None,
+                    offset => Some(extents(&offset, words)?),
+                };
+                let hint = match attribute("index")? {
+                    Node::Int(index) => u32::try_from(index).unwrap_or(u32::MAX),
+                    _ => u32::MAX,
+                };
+                Self::Index { fqn, offset, hint }
+            }
+            Class::Properties => properties(state, words)?,
+            Class::Storage => Self::Storage(Storage {
+                path: match attribute("relative_path")? {
+                    Node::Str(path) => path,
+                    other => return Err(Flaw::corrupt(format_args!("{} as the path of a file", other.kind()))),
+                },
+                offset: count(&attribute("offset")?, "the offset")?,
+                length: count(&attribute("length")?, "the length")?,
+                zstd: transforms(&attribute("transform_descriptors")?)?,
+            }),
+            Class::Bytes => Self::Bytes,
+            Class::StorageMeta => Self::StorageMeta,
+        })
+    }
+}
+
+/// An attribute from the dict that a state is; `None` where it is missing, as in Python.
+fn attribute<'a>(state: &Item<'a>, name: &str) -> Result<Item<'a>, Flaw> {
+    match state {
+        Node::Dict(pairs) => {
+            let pairs = pairs.borrow();
+            let found = pairs.iter().rev().find(|(key, _)| matches!(key, Node::Str(key) if *key == name));
+            Ok(found.map_or(Node::None, |(_, value)| value.clone()))
+        }
+        other => Err(Flaw::corrupt(format_args!("{} as the state of an object", other.kind()))),
+    }
+}
+
+fn extents<'a>(node: &Item<'a>, words: &mut Words<'a>) -> Result<Extents, Flaw> {
+    match node {
+        Node::Atom(Atom::Extents(extents)) => Ok(*extents),
+        Node::Atom(Atom::Flawed(flaw)) => Err(words.flaw(*flaw)),
+        Node::Tuple(items) => words.keep(items.items()),
+        Node::List(items) => words.keep(&items.borrow()),
+        other => Err(Flaw::corrupt(format_args!("{} as a shape or offset", other.kind()))),
+    }
+}
+
+/// The state of `TensorProperties` is a tuple: dtype, layout, and more that says nothing of what is stored.
+fn properties<'a>(state: &Item<'a>, words: &Words<'a>) -> Result<Object<'a>, Flaw> {
+    let Node::Tuple(state) = state else { return Err(Flaw::corrupt("properties of another form")) };
+    let [dtype, layout, ..] = &**state.items() else { return Err(Flaw::corrupt("properties without a layout")) };
+    match layout {
+        Node::Atom(Atom::Strided) => {}
+        Node::Atom(Atom::Flawed(flaw)) => return Err(words.flaw(*flaw)),
+        other => return Err(Flaw::corrupt(format_args!("{} as a layout", other.kind()))),
+    }
+    match dtype {
+        Node::Atom(Atom::DType(dtype)) => Ok(Object::Properties { dtype: *dtype }),
+        Node::Atom(Atom::ForeignDType(number)) => {
+            let name = FOREIGN_DTYPES.get(usize::from(*number)).unwrap_or(&"?");
+            Err(Flaw::Unsupported(format!("the dtype {name}")))
+        }
+        other => Err(Flaw::corrupt(format_args!("{} as a dtype", other.kind()))),
+    }
+}
+
+fn dtype_of<'a>(properties: &Item<'a>, words: &Words<'a>) -> Result<DType, Flaw> {
+    if let Node::Object(object) = properties {
+        match &*object.borrow() {
+            Object::Properties { dtype } => return Ok(*dtype),
+            Object::Flawed(flaw) => return Err(words.flaw(*flaw)),
+            _ => {}
+        }
+    }
+    Err(Flaw::corrupt(format_args!("{} as the properties of a tensor", properties.kind())))
+}
+
+fn count(node: &Item<'_>, what: &str) -> Result<u64, Flaw> {
+    match node {
+        Node::Int(count) if *count >= 0 => Ok(count.unsigned_abs()),
+        Node::Int(count) => Err(Flaw::corrupt(format_args!("{what} is {count}"))),
+        other => Err(Flaw::corrupt(format_args!("{what} is {}", other.kind()))),
+    }
+}
+
+/// More layers than anybody has a reason for are refused.
+pub(super) const MOST_TRANSFORMS: usize = 4;
+
+fn transforms(node: &Item<'_>) -> Result<u8, Flaw> {
+    let Node::List(descriptors) = node else {
+        let none = matches!(node, Node::None);
+        return if none { Ok(0) } else { Err(Flaw::corrupt(format_args!("{} as transforms", node.kind()))) };
+    };
+    let descriptors = descriptors.borrow();
+    if descriptors.len() > MOST_TRANSFORMS {
+        return Err(Flaw::corrupt(format_args!("{} transforms", descriptors.len())));
+    }
+    for descriptor in descriptors.iter() {
+        match descriptor {
+            Node::Str("stream.zstd/1") => {}
+            Node::Str(other) => return Err(Flaw::Unsupported(format!("the transform {}", short(other)))),
+            other => return Err(Flaw::corrupt(format_args!("{} as a transform", other.kind()))),
+        }
+    }
+    Ok(u8::try_from(descriptors.len()).unwrap_or(u8::MAX))
+}

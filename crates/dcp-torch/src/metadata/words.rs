@@ -1,0 +1,177 @@
+//! The vocabulary of `.metadata`.
+
+use std::marker::PhantomData;
+
+use dcp_types::{DType, Shape};
+
+use super::flaw::{Flaw, short};
+use super::states::Object;
+use crate::pickle::{Fault, Node, Nodes, Vocabulary};
+
+/// What a `.metadata` may say, and the shapes and flaws met so far.
+#[derive(Debug, Default)]
+pub(super) struct Words<'a> {
+    extents: Vec<u64>,
+    flaws: Vec<Flaw>,
+    source: PhantomData<&'a [u8]>,
+}
+
+/// A leaf.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Atom {
+    Class(Class),
+    /// `torch.Size`.
+    Size,
+    /// `torch.serialization._get_layout`.
+    GetLayout,
+    /// A class of which nothing but its name matters: a memory format, a path.
+    Ignored,
+    DType(DType),
+    /// A dtype that is PyTorch's, but not known here: its number among those.
+    ForeignDType(u8),
+    /// The layout of an ordinary tensor.
+    Strided,
+    Extents(Extents),
+    /// Not what it should be: the number of the flaw.
+    Flawed(u32),
+}
+
+/// A class whose objects are made and then filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    Metadata,
+    Tensor,
+    Bytes,
+    Chunk,
+    Index,
+    Properties,
+    Storage,
+    StorageMeta,
+}
+
+/// A shape or an offset in the list of all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Extents {
+    start: u32,
+    count: u8,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn extents(&self, extents: Extents) -> &[u64] {
+        let start = extents.start as usize;
+        self.extents.get(start..start + usize::from(extents.count)).unwrap_or_default()
+    }
+
+    pub(super) fn flaw(&self, number: u32) -> Flaw {
+        self.flaws.get(number as usize).cloned().unwrap_or_else(|| Flaw::corrupt("unknown flaw"))
+    }
+
+    pub(super) fn note(&mut self, flaw: Flaw) -> u32 {
+        self.flaws.push(flaw);
+        u32::try_from(self.flaws.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Keeps a shape or offset.
+    pub(super) fn keep(&mut self, items: &[Node<'a, Self>]) -> Result<Extents, Flaw> {
+        let start = self.extents.len();
+        let kept = self.keep_at(start, items);
+        if kept.is_err() {
+            self.extents.truncate(start);
+        }
+        kept
+    }
+
+    fn keep_at(&mut self, start: usize, items: &[Node<'a, Self>]) -> Result<Extents, Flaw> {
+        if items.len() > Shape::MAX_DIMS {
+            return Err(Flaw::corrupt(format_args!("{} dimensions", items.len())));
+        }
+        for item in items {
+            match item {
+                Node::Int(extent) if *extent >= 0 => self.extents.push(extent.unsigned_abs()),
+                Node::Int(extent) => return Err(Flaw::corrupt(format_args!("the negative extent {extent}"))),
+                other => return Err(Flaw::corrupt(format_args!("{} as an extent", other.kind()))),
+            }
+        }
+        let start = u32::try_from(start).map_err(|_| Flaw::corrupt("too many extents"))?;
+        Ok(Extents { start, count: u8::try_from(items.len()).unwrap_or(u8::MAX) })
+    }
+}
+
+const METADATA: &str = "torch.distributed.checkpoint.metadata";
+const FILESYSTEM: &str = "torch.distributed.checkpoint.filesystem";
+/// Where PyTorch 2.0 and 2.1 have the properties of tensors.
+const SHARDED_TENSOR: &str = "torch.distributed._shard.sharded_tensor.metadata";
+
+/// Dtypes of PyTorch that have no counterpart here.
+pub(super) const FOREIGN_DTYPES: &[&str] = &[
+    "qint8", "quint8", "qint32", "quint4x2", "quint2x4", "bits8", "bits16", "bits1x8", "bits2x4", "bits4x2", "int1", "int2",
+    "int3", "int4", "int5", "int6", "int7", "uint1", "uint2", "uint3", "uint4", "uint5", "uint6", "uint7",
+];
+
+impl<'a> Vocabulary<'a> for Words<'a> {
+    type Atom = Atom;
+    type Object = Object<'a>;
+
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Atom, Fault> {
+        Ok(match (module, name) {
+            (METADATA, "Metadata") => Atom::Class(Class::Metadata),
+            (METADATA, "TensorStorageMetadata") => Atom::Class(Class::Tensor),
+            (METADATA, "BytesStorageMetadata") => Atom::Class(Class::Bytes),
+            (METADATA, "ChunkStorageMetadata") => Atom::Class(Class::Chunk),
+            (METADATA, "MetadataIndex") => Atom::Class(Class::Index),
+            (METADATA, "StorageMeta") => Atom::Class(Class::StorageMeta),
+            (METADATA | SHARDED_TENSOR, "TensorProperties") => Atom::Class(Class::Properties),
+            (METADATA, "_MEM_FORMAT_ENCODING") | (SHARDED_TENSOR, "MEM_FORMAT_ENCODING") => Atom::Ignored,
+            (FILESYSTEM, "_StorageInfo") => Atom::Class(Class::Storage),
+            ("pathlib" | "pathlib._local", "PosixPath" | "WindowsPath" | "PurePosixPath" | "PureWindowsPath") => Atom::Ignored,
+            ("torch.serialization", "_get_layout") => Atom::GetLayout,
+            ("torch", "Size") => Atom::Size,
+            ("torch", dtype) => match (dtype.parse(), (0..).zip(FOREIGN_DTYPES).find(|(_, foreign)| **foreign == dtype)) {
+                (Ok(dtype), _) => Atom::DType(dtype),
+                (_, Some((number, _))) => Atom::ForeignDType(number),
+                _ => return Err(Fault::forbidden(module, short(name))),
+            },
+            _ => return Err(Fault::forbidden(short(module), short(name))),
+        })
+    }
+
+    fn call(&mut self, callable: &Node<'a, Self>, args: Nodes<'a, Self>) -> Result<Node<'a, Self>, Fault> {
+        let atom = match (callable, &*args) {
+            (Node::Atom(Atom::Size), [Node::Tuple(extents)]) => match self.keep(extents.items()) {
+                Ok(extents) => Atom::Extents(extents),
+                Err(flaw) => Atom::Flawed(self.note(flaw)),
+            },
+            (Node::Atom(Atom::GetLayout), [Node::Str("torch.strided")]) => Atom::Strided,
+            (Node::Atom(Atom::GetLayout), [Node::Str(layout)]) => {
+                Atom::Flawed(self.note(Flaw::Unsupported(format!("the layout {}", short(layout)))))
+            }
+            (Node::Atom(Atom::Ignored), _) => Atom::Ignored,
+            _ => return Err(Fault::malformed("a call of something else", "a shape, layout, memory format or path")),
+        };
+        Ok(Node::Atom(atom))
+    }
+
+    fn make(
+        &mut self,
+        class: &Node<'a, Self>,
+        args: Nodes<'a, Self>,
+        kwargs: Option<Node<'a, Self>>,
+    ) -> Result<Node<'a, Self>, Fault> {
+        match (class, &*args, kwargs) {
+            (Node::Atom(Atom::Class(class)), [], None) => Ok(Node::object(Object::New(*class))),
+            _ => Err(Fault::malformed("an object made of something else", "one made of a class and nothing else")),
+        }
+    }
+
+    fn set_state(&mut self, object: &mut Object<'a>, state: Node<'a, Self>) -> Result<(), Fault> {
+        let Object::New(class) = object else {
+            return Err(Fault::malformed("a second state of an object", "one"));
+        };
+        let class = *class;
+        *object = match Object::filled(class, &state, self) {
+            Ok(filled) => filled,
+            Err(flaw) => Object::Flawed(self.note(flaw)),
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,371 @@
+//! The stack machine.
+
+use super::memo::Memo;
+use super::node::{Measure, Shared};
+use super::op::{Op, Ops};
+use super::vocabulary::Pair;
+use super::{Fault, Node, Nodes, PickleError, Vocabulary};
+
+/// Reads the pickle that the bytes start with; returns what it builds and how many bytes it takes.
+pub(crate) fn unpickle<'a, V: Vocabulary<'a>>(
+    bytes: &'a [u8],
+    vocabulary: &mut V,
+) -> Result<(Node<'a, V>, usize), PickleError> {
+    let memo = Memo::foresee(bytes)?;
+    let heaviest = u32::try_from(bytes.len()).unwrap_or(u32::MAX).saturating_mul(8).saturating_add(1 << 20);
+    let mut machine = Machine { vocabulary, memo, stack: Vec::new(), marks: Vec::new(), heaviest };
+    let mut ops = Ops::new(bytes);
+    loop {
+        let position = ops.position();
+        let op = ops.next()?;
+        if op == Op::Stop {
+            let root = machine.finish().map_err(|fault| fault.at(position))?;
+            return Ok((root, ops.position()));
+        }
+        machine.step(op).map_err(|fault| fault.at(position))?;
+    }
+}
+
+/// The deepest nesting: so little that recursion over a node is safe on any thread's stack.
+const DEEPEST: u8 = 100;
+
+struct Machine<'v, 'a, V: Vocabulary<'a>> {
+    vocabulary: &'v mut V,
+    memo: Memo<'a, V>,
+    stack: Vec<Node<'a, V>>,
+    /// The height of the stack at each mark.
+    marks: Vec<usize>,
+    heaviest: u32,
+}
+
+impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
+    #[inline]
+    fn step(&mut self, op: Op<'a>) -> Result<(), Fault> {
+        match op {
+            Op::Nothing | Op::Stop => {}
+            Op::Mark => self.marks.push(self.stack.len()),
+            Op::Pop => self.drop_top()?,
+            Op::PopMark => drop(self.pop_marked()?),
+            Op::None => self.stack.push(Node::None),
+            Op::Bool(value) => self.stack.push(Node::Bool(value)),
+            Op::Int(value) => self.stack.push(Node::Int(value)),
+            Op::Long(digits) => self.stack.push(integer(digits)),
+            Op::Float(value) => self.stack.push(Node::Float(value)),
+            Op::Text(text) => self.stack.push(Node::Str(utf8(text)?)),
+            Op::Bytes(bytes) => self.stack.push(Node::Bytes(bytes)),
+            Op::ByteArray(bytes) => self.stack.push(Node::ByteArray(bytes)),
+            Op::TupleOf(count) => self.tuple_of(count.into())?,
+            Op::Tuple => {
+                let items = self.pop_marked()?.collect();
+                self.push(Node::tuple(items))?;
+            }
+            Op::FrozenSet => {
+                let items: Nodes<'a, V> = self.pop_marked()?.collect();
+                check_hashable(items.iter())?;
+                self.push(Node::frozen_set(items))?;
+            }
+            Op::EmptyList => self.stack.push(Node::list(Vec::new())),
+            Op::EmptyDict => self.stack.push(Node::dict(Vec::new())),
+            Op::EmptySet => self.stack.push(Node::set(Vec::new())),
+            Op::List => {
+                let items = self.pop_marked()?.collect();
+                self.push(Node::list(items))?;
+            }
+            Op::Dict => {
+                let pairs = pairs(self.pop_marked()?)?;
+                self.push(Node::dict(pairs))?;
+            }
+            Op::Append => {
+                let item = self.pop()?;
+                self.append(vec![item])?;
+            }
+            Op::Appends => {
+                let items = self.pop_marked()?.collect();
+                self.append(items)?;
+            }
+            Op::SetItem => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.set_items(pairs([key, value].into_iter())?)?;
+            }
+            Op::SetItems => {
+                let pairs = pairs(self.pop_marked()?)?;
+                self.set_items(pairs)?;
+            }
+            Op::AddItems => {
+                let items = self.pop_marked()?.collect();
+                self.add_items(items)?;
+            }
+            Op::Global(lines) => {
+                let global = self.global(lines)?;
+                self.stack.push(global);
+            }
+            Op::StackGlobal => self.stack_global()?,
+            Op::Reduce => {
+                let (args, callable) = (self.pop_args()?, self.pop()?);
+                let measure = Measure::around(args.iter());
+                let made = self.vocabulary.call(&callable, args)?;
+                self.push_made(made, measure)?;
+            }
+            Op::NewObj => {
+                let (args, class) = (self.pop_args()?, self.pop()?);
+                self.make(&class, args, None)?;
+            }
+            Op::NewObjEx => {
+                let (kwargs, args, class) = (self.pop()?, self.pop_args()?, self.pop()?);
+                if !matches!(kwargs, Node::Dict(_)) {
+                    return Err(Fault::malformed(kwargs.kind(), "a dict of keyword arguments"));
+                }
+                self.make(&class, args, Some(kwargs))?;
+            }
+            Op::Obj => {
+                let mut items = self.pop_marked()?;
+                let class = items.next().ok_or_else(|| Fault::malformed("nothing", "a class to make an object of"))?;
+                let args = items.collect();
+                self.make(&class, args, None)?;
+            }
+            Op::Inst(lines) => {
+                let args = self.pop_marked()?.collect();
+                let class = self.global(lines)?;
+                self.make(&class, args, None)?;
+            }
+            Op::Build => self.build()?,
+            Op::PersistentId => {
+                let id = self.pop()?;
+                let measure = Measure::around([&id]);
+                let made = self.vocabulary.persistent(id)?;
+                self.push_made(made, measure)?;
+            }
+            Op::Put(slot) => {
+                let top = top(&self.stack, &self.marks)?;
+                self.memo.put(slot, top);
+            }
+            Op::Memoize => {
+                let top = top(&self.stack, &self.marks)?;
+                self.memo.memoize(top);
+            }
+            Op::Get(slot) => {
+                let node = self.memo.get(slot)?;
+                self.stack.push(node);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<Node<'a, V>, Fault> {
+        let root = self.pop()?;
+        let left = self.stack.len() + self.marks.len();
+        if left == 0 { Ok(root) } else { Err(Fault::malformed(format_args!("{left} more things on the stack"), "one")) }
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Result<Node<'a, V>, Fault> {
+        top(&self.stack, &self.marks)?;
+        self.stack.pop().ok_or_else(empty)
+    }
+
+    /// The nodes above the last mark.
+    #[inline]
+    fn pop_marked(&mut self) -> Result<std::vec::Drain<'_, Node<'a, V>>, Fault> {
+        let mark = self.marks.pop().ok_or_else(|| Fault::malformed("no mark", "one on the stack"))?;
+        Ok(self.stack.drain(mark..))
+    }
+
+    fn pop_args(&mut self) -> Result<Nodes<'a, V>, Fault> {
+        match self.pop()? {
+            Node::Tuple(args) => Ok(args.items().clone()),
+            other => Err(Fault::malformed(other.kind(), "a tuple of arguments")),
+        }
+    }
+
+    /// POP takes a mark if there is one on top.
+    fn drop_top(&mut self) -> Result<(), Fault> {
+        match self.marks.last() {
+            Some(mark) if *mark == self.stack.len() => drop(self.marks.pop()),
+            _ => drop(self.pop()?),
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, node: Node<'a, V>) -> Result<(), Fault> {
+        self.check(node.measure())?;
+        self.stack.push(node);
+        Ok(())
+    }
+
+    /// Pushes what the vocabulary made of something of this measure. Something that was there before is as heavy as it was.
+    fn push_made(&mut self, node: Node<'a, V>, measure: Measure) -> Result<(), Fault> {
+        if let Node::Object(object) = &node
+            && !object.is_closed()
+        {
+            object.set_measure(object.measure().join(measure));
+        }
+        self.push(node)
+    }
+
+    fn check(&self, measure: Measure) -> Result<(), Fault> {
+        if measure.depth > DEEPEST {
+            return Err(Fault::Limit { what: "the depth of nesting", limit: DEEPEST.into() });
+        }
+        if measure.weight > self.heaviest {
+            return Err(Fault::Limit { what: "the expanded size", limit: self.heaviest.into() });
+        }
+        Ok(())
+    }
+
+    fn tuple_of(&mut self, count: usize) -> Result<(), Fault> {
+        let start = self.stack.len().checked_sub(count).filter(|start| *start >= fence(&self.marks)).ok_or_else(empty)?;
+        let items = self.stack.drain(start..).collect();
+        self.push(Node::tuple(items))
+    }
+
+    fn append(&mut self, items: Vec<Node<'a, V>>) -> Result<(), Fault> {
+        let added = Measure::around(&items);
+        match top(&self.stack, &self.marks)? {
+            Node::List(list) => {
+                self.grow(list, added)?;
+                list.change(|list| list.extend(items)).ok_or_else(closed)
+            }
+            Node::Object(object) => {
+                self.grow(object, added)?;
+                object.change(|object| self.vocabulary.append(object, items)).ok_or_else(closed)?
+            }
+            other => Err(Fault::malformed(other.kind(), "a list")),
+        }
+    }
+
+    fn set_items(&mut self, pairs: Vec<Pair<'a, V>>) -> Result<(), Fault> {
+        let added = Measure::around(pairs.iter().flat_map(|(key, value)| [key, value]));
+        match top(&self.stack, &self.marks)? {
+            Node::Dict(dict) => {
+                self.grow(dict, added)?;
+                let extend = |dict: &mut Vec<_>| if dict.is_empty() { *dict = pairs } else { dict.extend(pairs) };
+                dict.change(extend).ok_or_else(closed)
+            }
+            Node::Object(object) => {
+                self.grow(object, added)?;
+                object.change(|object| self.vocabulary.set_items(object, pairs)).ok_or_else(closed)?
+            }
+            other => Err(Fault::malformed(other.kind(), "a dict")),
+        }
+    }
+
+    fn add_items(&mut self, items: Vec<Node<'a, V>>) -> Result<(), Fault> {
+        check_hashable(items.iter())?;
+        let added = Measure::around(&items);
+        match top(&self.stack, &self.marks)? {
+            Node::Set(set) => {
+                self.grow(set, added)?;
+                set.change(|set| set.extend(items)).ok_or_else(closed)
+            }
+            other => Err(Fault::malformed(other.kind(), "a set")),
+        }
+    }
+
+    /// Counts in what is put into a container.
+    fn grow<T>(&self, container: &Shared<T>, added: Measure) -> Result<(), Fault> {
+        let Measure { weight, depth } = container.measure();
+        let grown = Measure { weight: weight.saturating_add(added.weight), depth: depth.max(added.depth) };
+        container.set_measure(grown);
+        self.check(grown)
+    }
+
+    fn make(&mut self, class: &Node<'a, V>, args: Nodes<'a, V>, kwargs: Option<Node<'a, V>>) -> Result<(), Fault> {
+        let measure = Measure::around(args.iter().chain(&kwargs));
+        let made = self.vocabulary.make(class, args, kwargs)?;
+        self.push_made(made, measure)
+    }
+
+    fn build(&mut self) -> Result<(), Fault> {
+        let state = self.pop()?;
+        let added = Measure::around([&state]);
+        match top(&self.stack, &self.marks)? {
+            Node::Object(object) => {
+                self.grow(object, added)?;
+                object.change(|object| self.vocabulary.set_state(object, state)).ok_or_else(closed)?
+            }
+            other => Err(Fault::malformed(other.kind(), "an object that takes a state")),
+        }
+    }
+
+    fn global(&mut self, lines: &'a [u8]) -> Result<Node<'a, V>, Fault> {
+        let mut lines = utf8(lines)?.lines();
+        let (module, name) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        Ok(Node::Atom(self.vocabulary.global(module, name)?))
+    }
+
+    fn stack_global(&mut self) -> Result<(), Fault> {
+        match (self.pop()?, self.pop()?) {
+            (Node::Str(name), Node::Str(module)) => {
+                let global = self.vocabulary.global(module, name)?;
+                self.stack.push(Node::Atom(global));
+                Ok(())
+            }
+            (name, module) => {
+                let found = format!("{} and {}", module.kind(), name.kind());
+                Err(Fault::malformed(found, "the module and name of a global, as text"))
+            }
+        }
+    }
+}
+
+#[inline]
+fn fence(marks: &[usize]) -> usize {
+    marks.last().copied().unwrap_or(0)
+}
+
+/// The topmost node; nodes below a mark are out of reach.
+#[inline]
+fn top<'s, T>(stack: &'s [T], marks: &[usize]) -> Result<&'s T, Fault> {
+    stack.get(fence(marks)..).and_then(<[T]>::last).ok_or_else(empty)
+}
+
+#[cold]
+fn empty() -> Fault {
+    Fault::malformed("an empty stack", "something on it")
+}
+
+#[cold]
+fn closed() -> Fault {
+    Fault::unsupported("an object that holds itself, or changes after it was put into another one,")
+}
+
+fn utf8(text: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(text).map_err(|_| Fault::unsupported("text that is not UTF-8"))
+}
+
+/// An int of so few bytes that it is a number here, or its digits.
+fn integer<'a, V: Vocabulary<'a>>(digits: &'a [u8]) -> Node<'a, V> {
+    let negative = digits.last().is_some_and(|last| last & 0x80 != 0);
+    let fill = if negative { 0xff } else { 0 };
+    let mut bytes = [fill; 8];
+    let (low, high) = digits.split_at(digits.len().min(8));
+    bytes[..low.len()].copy_from_slice(low);
+    let value = i64::from_le_bytes(bytes);
+    if high.iter().all(|byte| *byte == fill) && (value < 0) == negative {
+        Node::Int(value)
+    } else {
+        Node::BigInt(digits)
+    }
+}
+
+fn check_hashable<'i, 'a: 'i, V: Vocabulary<'a> + 'i>(
+    mut nodes: impl Iterator<Item = &'i Node<'a, V>>,
+) -> Result<(), Fault> {
+    match nodes.find(|node| !node.is_hashable()) {
+        Some(node) => Err(Fault::malformed(node.kind(), "something hashable")),
+        None => Ok(()),
+    }
+}
+
+/// Every second node is a key.
+fn pairs<'a, V: Vocabulary<'a>>(
+    mut nodes: impl ExactSizeIterator<Item = Node<'a, V>>,
+) -> Result<Vec<Pair<'a, V>>, Fault> {
+    let mut pairs = Vec::with_capacity(nodes.len() / 2);
+    while let Some(key) = nodes.next() {
+        let value = nodes.next().ok_or_else(|| Fault::malformed("a key alone", "a key and its value"))?;
+        check_hashable([&key].into_iter())?;
+        pairs.push((key, value));
+    }
+    Ok(pairs)
+}

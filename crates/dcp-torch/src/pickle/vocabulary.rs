@@ -1,0 +1,58 @@
+//! What the globals of a pickle mean.
+
+use std::fmt::Debug;
+
+use super::{Fault, Node, Nodes};
+
+/// The globals that a pickle may name, and what comes of them.
+///
+/// # Contract
+/// Nothing is looked up or run: an implementation builds data. A call takes time in the order of what it takes over, not of what
+/// that would be with everything shared in it written out; what it makes beyond nodes that it was given, it must bound itself (the same argument may be passed
+/// a million times from the memo). What it is given may be kept; nodes are cheap to clone and share their content.
+///
+/// A fault ends the reading. What should not end it must become an atom or object that says so.
+pub(crate) trait Vocabulary<'a>: Sized {
+    /// A leaf of this vocabulary: a global, or a small value made by calling one. Never changes, holds no nodes. Best kept to 16 bytes.
+    type Atom: Clone + Debug;
+    /// An object that may be filled after it was made. Everyone who fetches it from the memo sees the same one.
+    type Object: Debug;
+
+    /// The global `module.name`.
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Self::Atom, Fault>;
+
+    /// `callable(*args)`.
+    fn call(&mut self, callable: &Node<'a, Self>, args: Nodes<'a, Self>) -> Result<Node<'a, Self>, Fault>;
+
+    /// `class.__new__(class, *args, **kwargs)`; `kwargs` is a dict.
+    fn make(
+        &mut self,
+        class: &Node<'a, Self>,
+        args: Nodes<'a, Self>,
+        kwargs: Option<Node<'a, Self>>,
+    ) -> Result<Node<'a, Self>, Fault>;
+
+    /// `object.__setstate__(state)`.
+    fn set_state(&mut self, object: &mut Self::Object, state: Node<'a, Self>) -> Result<(), Fault>;
+
+    /// `object.append(item)` for each item: a subclass of list.
+    fn append(&mut self, object: &mut Self::Object, items: Vec<Node<'a, Self>>) -> Result<(), Fault> {
+        let _ = (object, items);
+        Err(Fault::malformed("items for an object that takes none", "a list"))
+    }
+
+    /// `object[key] = value` for each pair: a subclass of dict.
+    fn set_items(&mut self, object: &mut Self::Object, pairs: Vec<Pair<'a, Self>>) -> Result<(), Fault> {
+        let _ = (object, pairs);
+        Err(Fault::malformed("keys for an object that takes none", "a dict"))
+    }
+
+    /// What a persistent id stands for.
+    fn persistent(&mut self, id: Node<'a, Self>) -> Result<Node<'a, Self>, Fault> {
+        let _ = id;
+        Err(Fault::unsupported("a persistent id"))
+    }
+}
+
+/// A key and its value.
+pub(crate) type Pair<'a, V> = (Node<'a, V>, Node<'a, V>);
