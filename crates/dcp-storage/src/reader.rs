@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use dcp_types::{Dest, Digest, Metadata, ReadItem, Value};
 
 use crate::{Io, ReadReport, StorageError};
@@ -42,9 +43,9 @@ pub trait StorageReader: Send + Sync {
     ///
     /// # Errors
     /// [`StorageError::BadValue`] if they do not decode.
-    fn decode_value(&self, entry: usize, bytes: &[u8]) -> Result<Value, StorageError> {
+    fn decode_value(&self, entry: usize, bytes: Bytes) -> Result<Value, StorageError> {
         let _ = entry;
-        Value::decode(bytes).map_err(|fault| StorageError::BadValue { reason: fault.to_string() })
+        Value::decode(&bytes).map_err(|fault| StorageError::BadValue { reason: fault.to_string() })
     }
 
     /// Reads items into their destinations.

@@ -1,6 +1,12 @@
 //! PyTorch's own checkpoints. Nothing of what a pickle says is ever looked up or run.
+//!
+//! [`DcpFormat`] is the format of `torch.distributed.checkpoint`. Its index is a pickle (`metadata`), read by a machine that only ever builds
+//! data (`pickle`); each tensor and object is an archive of `torch.save` by itself (`archive`, `object`).
 
-#![cfg_attr(not(test), allow(dead_code, reason = "the format that uses these parts is built on top of them"))]
-
+mod archive;
+mod dcp;
 mod metadata;
+mod object;
 mod pickle;
+
+pub use dcp::DcpFormat;

@@ -193,7 +193,7 @@ impl Checkpoint {
         let mut encoded: Vec<Vec<u8>> = vec![Vec::new(); entries.len()];
         let wanted = entries.iter().map(|&entry| item(entry)).zip(encoded.iter_mut().map(Dest::Value)).collect();
         self.io.block_on(self.reader.read_data(wanted, &self.io))?;
-        let decoded = entries.iter().zip(&encoded).map(|(&entry, bytes)| self.reader.decode_value(entry, bytes));
+        let decoded = entries.iter().zip(encoded).map(|(&entry, bytes)| self.reader.decode_value(entry, bytes.into()));
         Ok(decoded.collect::<Result<_, _>>()?)
     }
 

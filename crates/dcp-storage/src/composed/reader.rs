@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use dcp_types::{DType, Dest, Digest, Metadata, ReadItem, Value};
 
 use crate::engine::{Wanted, answer, read, read_whole};
@@ -106,7 +107,7 @@ impl StorageReader for ComposedReader {
         self.locate(items.to_vec(), io).await.map(|_| ())
     }
 
-    fn decode_value(&self, entry: usize, bytes: &[u8]) -> Result<Value, StorageError> {
+    fn decode_value(&self, entry: usize, bytes: Bytes) -> Result<Value, StorageError> {
         self.opened()?.decode_value(entry, bytes)
     }
 

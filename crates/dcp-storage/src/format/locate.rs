@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::Stream;
 use crate::StorePath;
 
@@ -14,6 +16,8 @@ pub enum Locator {
     Extent(Extent),
     /// They are encoded: compressed, encrypted. They can only be decoded from the first byte on.
     Stream(Stream),
+    /// They are known already. For values only.
+    Inline(Bytes),
 }
 
 /// A payload as it is stored in a file, which holds the bytes of a chunk or value.

@@ -3,11 +3,13 @@
 mod ask;
 mod layout;
 mod locate;
+mod steps;
 mod stream;
 
 pub use ask::{Ask, Need, Reply, Step};
 pub use layout::{FileLayout, Late, Segment, WrittenFile, WrittenSegment};
 pub use locate::{BlockChecks, Extent, Layout, Locator, PostStep};
+pub(crate) use steps::Steps;
 pub use stream::{Decoded, Decoder, Stream, StreamCodec};
 
 use std::fmt;
@@ -101,9 +103,15 @@ pub trait OpenedCheckpoint: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StorageError::BadValue`] if they do not decode.
-    fn decode_value(&self, entry: usize, bytes: &[u8]) -> Result<Value, StorageError> {
+    fn decode_value(&self, entry: usize, bytes: Bytes) -> Result<Value, StorageError> {
         let _ = entry;
-        Value::decode(bytes).map_err(|fault| StorageError::BadValue { reason: fault.to_string() })
+        Value::decode(&bytes).map_err(|fault| StorageError::BadValue { reason: fault.to_string() })
+    }
+
+    /// How many bytes of a value have a checksum of the format's own, which [`decode_value`](Self::decode_value) compares.
+    fn checked_in_value(&self, entry: usize, bytes: &Bytes) -> u64 {
+        let _ = (entry, bytes);
+        0
     }
 }
 

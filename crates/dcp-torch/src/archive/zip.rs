@@ -173,8 +173,11 @@ fn find_end(known: &Known) -> Result<u64, Lack> {
     }
     let first = last.saturating_sub(u16::MAX.into());
     let tail = known.get(first, known.length() - first)?;
-    let found = (0..last - first).rev().find(|&at| is_end(&tail[at as usize..][..END_LENGTH as usize], last - first - at));
-    found.map(|at| first + at).ok_or_else(|| malformed(last, "it has no end record: it was cut off, or is no zip archive"))
+    let found =
+        (0..last - first).rev().find(|&at| is_end(&tail[at as usize..][..END_LENGTH as usize], last - first - at));
+    found
+        .map(|at| first + at)
+        .ok_or_else(|| malformed(last, "it has no end record: it was cut off, or is no zip archive"))
 }
 
 fn entries(bytes: &[u8], end: &End) -> Result<Vec<Entry>, Lack> {

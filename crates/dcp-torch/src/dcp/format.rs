@@ -86,9 +86,7 @@ impl Ask for Recognise {
         match replies.as_slice() {
             [Reply::Presence(Some(_))] => Ok(Step::Done(true)),
             [Reply::Presence(None)] => Ok(Step::Needs(vec![Need::Listing(None)])),
-            [Reply::Listing(objects)] => {
-                Ok(Step::Done(objects.iter().any(|object| rank_of(&object.path).is_some())))
-            }
+            [Reply::Listing(objects)] => Ok(Step::Done(objects.iter().any(|object| rank_of(&object.path).is_some()))),
             _ => Ok(Step::Needs(vec![Need::Presence(index_path())])),
         }
     }

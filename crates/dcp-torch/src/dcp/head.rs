@@ -33,7 +33,8 @@ impl Head {
             fields.skip(22);
             let (name, extra) = (usize::from(fields.u16()), usize::from(fields.u16()));
             let start = at + LOCAL_LENGTH + name + extra;
-            let (Some(name), Some(content)) = (bytes.get(at + LOCAL_LENGTH..).and_then(|rest| rest.get(..name)), bytes.get(start..))
+            let (Some(name), Some(content)) =
+                (bytes.get(at + LOCAL_LENGTH..).and_then(|rest| rest.get(..name)), bytes.get(start..))
             else {
                 return Ok(None);
             };
@@ -77,7 +78,10 @@ impl Head {
 
     fn at(tensor: TensorRef, order: ByteOrder, payload: usize, key: &str) -> Result<Self, Lack> {
         if key != &*tensor.storage.key {
-            return Err(malformed(payload as u64, format!("storage {key:?} comes first, not {:?}", tensor.storage.key)));
+            return Err(malformed(
+                payload as u64,
+                format!("storage {key:?} comes first, not {:?}", tensor.storage.key),
+            ));
         }
         Ok(Self { tensor, order, payload: payload as u64 })
     }

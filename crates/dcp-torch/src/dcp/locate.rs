@@ -1,18 +1,19 @@
 //! Finds items in `.distcp` files. The index tells where an item's archive lies; where the tensor's bytes lie in it, in which
 //! order and with which strides, only the archive itself tells.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use dcp_storage::{Ask, BlockChecks, Extent, Layout, Locator, Need, Reply, Step, StorageError, StorePath, Stream};
+use dcp_storage::{
+    Ask, BlockChecks, Extent, Layout, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Stream,
+};
 use dcp_types::{Fqn, ReadItem, ReadWhat, TensorEntry};
 
 use super::blob::{Blob, is_blob};
-use super::opened::OpenedDcp;
-use super::stream::TensorStream;
-use crate::archive::{Archive, Known, Lack, malformed};
-use crate::metadata::Place;
+use super::opened::{ItemPlace, OpenedDcp, Whereabouts};
+use super::stream::ZstdItem;
+use crate::archive::{Archive, Known, Lack, StoredBytes, malformed};
+use crate::metadata::Transform;
 use crate::object::{self, TensorRef};
 
 /// Of a large archive this much is read at once from either end: what it needs but for the tensor itself.
@@ -33,7 +34,6 @@ pub(super) struct Locate {
     next: usize,
     asked: Asked,
     searches: Vec<Search>,
-    blobs: HashMap<(StorePath, u64), Arc<Blob>>,
 }
 
 enum Asked {
@@ -47,7 +47,7 @@ enum Asked {
 struct Search {
     /// Its number in the items.
     number: usize,
-    place: Place,
+    place: ItemPlace,
     /// From the start of the item on.
     known: Known,
     rounds: usize,
@@ -56,7 +56,7 @@ struct Search {
 impl Locate {
     pub(super) fn new(opened: Arc<OpenedDcp>, items: Vec<ReadItem>) -> Self {
         let found = vec![None; items.len()];
-        Self { opened, items, found, next: 0, asked: Asked::Nothing, searches: Vec::new(), blobs: HashMap::new() }
+        Self { opened, items, found, next: 0, asked: Asked::Nothing, searches: Vec::new() }
     }
 }
 
@@ -91,7 +91,10 @@ impl Locate {
     fn ask_sizes(&mut self) -> Result<Step<Vec<Locator>>, StorageError> {
         let mut unknown = BTreeSet::new();
         for item in &self.items {
-            let file = self.place(item)?.file;
+            let file = match self.whereabouts(item)? {
+                Whereabouts::Item(place) => place.file,
+                Whereabouts::Known(_) => continue,
+            };
             if self.opened.size_of(&file).is_none() {
                 unknown.insert(file);
             }
@@ -110,15 +113,25 @@ impl Locate {
             let number = self.next;
             self.next += 1;
             let item = &self.items[number];
-            let place = self.place(item)?;
+            let place = match self.whereabouts(item)? {
+                Whereabouts::Item(place) => place,
+                Whereabouts::Known(locator) => {
+                    self.found[number] = Some(locator);
+                    continue;
+                }
+            };
             let size = self.opened.size_of(&place.file).unwrap_or(0);
             if place.offset.checked_add(place.length).is_none_or(|end| end > size) {
-                let Place { file, offset, length, .. } = place;
+                let ItemPlace { file, offset, length, .. } = place;
                 let reason = format!("{} has {length} bytes here, but the file ends at {size}", self.fqn(item));
                 return Err(StorageError::Corrupt { path: file, offset, reason });
             }
-            if let Some(located) = self.opened.located(item).or_else(|| self.without_looking(item, &place)) {
-                self.found[number] = Some(located);
+            let located = match self.opened.located(item) {
+                None => self.without_looking(item, &place)?,
+                remembered => remembered,
+            };
+            if located.is_some() {
+                self.found[number] = located;
                 continue;
             }
             let known = Known::new(size - place.offset);
@@ -166,25 +179,26 @@ impl Locate {
     }
 
     /// Values are read whole, and streams cannot be looked into.
-    fn without_looking(&self, item: &ReadItem, place: &Place) -> Option<Locator> {
-        let Place { file, offset, length, .. } = place.clone();
-        match (&item.what, place.is_encoded()) {
-            (what, true) => {
-                let expected = match what {
-                    ReadWhat::Region { chunk, .. } => {
-                        let dtype = self.tensor(item)?.dtype;
-                        Some((dtype, chunk.region.sizes().to_vec()))
-                    }
+    fn without_looking(&self, item: &ReadItem, place: &ItemPlace) -> Result<Option<Locator>, StorageError> {
+        let ItemPlace { file, offset, length, transforms } = place.clone();
+        Ok(match (&item.what, transforms) {
+            (what, [Transform::Zstd]) => {
+                let sizes = match what {
+                    ReadWhat::Region { chunk, .. } => Some(chunk.region.sizes().to_vec()),
                     ReadWhat::Value => None,
                 };
-                let codec = Arc::new(TensorStream::new(self.fqn(item), file.clone(), offset, expected));
-                Some(Locator::Stream(Stream { file, offset, length, codec }))
+                let chunk = self.tensor(item).map(|tensor| tensor.dtype).zip(sizes);
+                Some(Locator::Stream(Stream { file, offset, length, codec: Arc::new(ZstdItem { chunk }) }))
             }
-            (ReadWhat::Value, false) => {
+            (_, [_, _, ..]) => {
+                let what = format!("{} transforms on {}", transforms.len(), self.fqn(item));
+                return Err(StorageError::Unreadable { path: file, offset, what });
+            }
+            (ReadWhat::Value, []) => {
                 Some(Locator::Extent(Extent { file, offset, length, layout: Layout::default(), checks: None }))
             }
-            (ReadWhat::Region { .. }, false) => None,
-        }
+            (ReadWhat::Region { .. }, []) => None,
+        })
     }
 
     /// Finds the tensor's bytes.
@@ -201,30 +215,21 @@ impl Locate {
         search.known.end_at(search.place.length);
         let archive = Archive::read(&search.known)?;
         let (pickle, at) = archive.pickle(&search.known)?;
-        let found = object::tensor(&pickle).map_err(|fault| fault.at(at))?;
+        let (found, _) = object::tensor(&pickle).map_err(|fault| fault.at(at))?;
         check(&found, tensor, sizes).map_err(|reason| malformed(at, reason))?;
         let stored = archive.storage(&search.known, &found.storage.key)?;
         if stored.length != found.storage.length {
             let (expected, length) = (found.storage.length, stored.length);
-            return Err(malformed(stored.offset, format!("its storage should have {expected} bytes, but has {length}")));
+            return Err(malformed(
+                stored.offset,
+                format!("its storage should have {expected} bytes, but has {length}"),
+            ));
         }
-        let checks = stored.crc.filter(|_| stored.length > 0).map(|crc| BlockChecks {
-            block: stored.length,
-            table: Arc::new([crc]),
-            entries: 0..1,
-        });
-        let (file, offset) = (search.place.file.clone(), search.place.offset + stored.offset);
-        let layout = found.layout(archive.byte_order);
-        Ok(Locator::Extent(Extent { file, offset, length: stored.length, layout, checks }))
+        let (file, base) = (search.place.file.clone(), search.place.offset);
+        Ok(Locator::Extent(extent(file, base, &stored, found.layout(archive.byte_order))))
     }
 
-    fn look_into_blob(
-        &self,
-        search: &Search,
-        fqn: &Fqn,
-        tensor: &TensorEntry,
-        sizes: &[u64],
-    ) -> Result<Locator, Lack> {
+    fn look_into_blob(&self, search: &Search, fqn: &Fqn, tensor: &TensorEntry, sizes: &[u64]) -> Result<Locator, Lack> {
         let key = (search.place.file.clone(), search.place.offset);
         let blob = self.opened.blob(&key, || Blob::read(&search.known))?;
         let Some(found) = blob.find(fqn.as_str()) else {
@@ -247,29 +252,23 @@ impl Locate {
     }
 
     fn tensor(&self, item: &ReadItem) -> Option<&TensorEntry> {
-        self.opened.index().metadata().entry(item.entry).and_then(|(_, entry)| entry.as_tensor())
+        self.opened.metadata().entry(item.entry).and_then(|(_, entry)| entry.as_tensor())
     }
 
     fn fqn(&self, item: &ReadItem) -> Fqn {
-        self.opened.index().metadata().entry(item.entry).map_or("?".into(), |(fqn, _)| fqn.clone())
+        self.opened.metadata().entry(item.entry).map_or("?".into(), |(fqn, _)| fqn.clone())
     }
 
-    fn place(&self, item: &ReadItem) -> Result<Place, StorageError> {
+    fn whereabouts(&self, item: &ReadItem) -> Result<Whereabouts, StorageError> {
         let missing = || {
             let reason = format!("nobody has written a part of {}", self.fqn(item));
             StorageError::Corrupt { path: self.opened.index_path().clone(), offset: 0, reason }
         };
-        self.opened.index().place(item).ok_or_else(missing)
+        self.opened.whereabouts(item).ok_or_else(missing)
     }
 
     fn fault(&self, lack: Lack, search: &Search) -> StorageError {
-        let fault = match lack {
-            Lack::Fault(fault) => fault,
-            Lack::Bytes { offset, .. } => {
-                let what = crate::archive::Wrong::Malformed("its records lead from one to the next".into());
-                crate::archive::Fault { offset, what }
-            }
-        };
+        let fault = lack.into_fault();
         fault.of(self.fqn(&self.items[search.number]).as_str()).into_error(&search.place.file, search.place.offset)
     }
 }
@@ -283,8 +282,18 @@ fn first_look(length: u64, there: u64) -> Vec<(u64, u64)> {
     vec![(0, EDGE), (length - EDGE, EDGE)]
 }
 
+/// A storage of an archive that starts at byte `base` of a file.
+pub(super) fn extent(file: StorePath, base: u64, stored: &StoredBytes, layout: Layout) -> Extent {
+    let checks = stored.crc.filter(|_| stored.length > 0).map(|crc| BlockChecks {
+        block: stored.length,
+        table: Arc::new([crc]),
+        entries: 0..1,
+    });
+    Extent { file, offset: base + stored.offset, length: stored.length, layout, checks }
+}
+
 /// The tensor in an archive is the chunk that the index speaks of.
-pub(super) fn check(found: &TensorRef, tensor: &TensorEntry, sizes: &[u64]) -> Result<(), String> {
+fn check(found: &TensorRef, tensor: &TensorEntry, sizes: &[u64]) -> Result<(), String> {
     if found.dtype != tensor.dtype {
         return Err(format!("the index says {}, the archive holds {}", tensor.dtype, found.dtype));
     }

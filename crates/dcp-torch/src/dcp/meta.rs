@@ -1,16 +1,19 @@
 //! What Lightning saves beside the tensors: `meta.pt`, an archive of `torch.save` with everything else of the state
 //! (`lightning/fabric/strategies/fsdp.py`, `_METADATA_FILENAME`).
 
-use dcp_storage::{Ask, Need, Reply, Step, StorageError, StorePath};
+use bytes::Bytes;
+use dcp_storage::{Ask, Extent, Layout, Locator, Need, Reply, Step, StorageError, StorePath};
+use dcp_types::{Chunks, Entry, EntryKind, Metadata, Shape, TensorEntry, TypesError, Value};
 
+use super::locate::extent;
 use crate::archive::{Known, Lack};
-use crate::object::{Leaf, SavedTree};
+use crate::object::{Leaf, LeafContent, SavedTree};
 
 /// The file, read: the leaves of its state, of which tensors are not read yet.
 #[derive(Debug)]
 pub(super) struct Companion {
-    pub(super) leaves: Vec<Leaf>,
-    pub(super) size: u64,
+    leaves: Vec<Leaf>,
+    size: u64,
 }
 
 impl Companion {
@@ -18,6 +21,48 @@ impl Companion {
         match StorePath::parse("meta.pt") {
             Ok(path) => path,
             Err(_) => unreachable!("a constant that is a valid path"),
+        }
+    }
+
+    /// What an index holds, and behind it what is here.
+    pub(super) fn beside(&self, index: &Metadata) -> Result<Metadata, StorageError> {
+        let corrupt =
+            |fault: TypesError| StorageError::Corrupt { path: Self::path(), offset: 0, reason: fault.to_string() };
+        let entry = |leaf: &Leaf| {
+            let kind = match &leaf.content {
+                LeafContent::Tensor { tensor, .. } => EntryKind::Tensor(TensorEntry {
+                    dtype: tensor.dtype,
+                    shape: Shape::new(tensor.shape.iter().copied())?,
+                    chunks: Chunks::Whole,
+                }),
+                LeafContent::Value(_) => EntryKind::Value,
+                LeafContent::Foreign => EntryKind::Object,
+            };
+            Ok(Entry { path: leaf.path.clone(), kind })
+        };
+        let here = self.leaves.iter().map(entry).collect::<Result<Vec<_>, _>>().map_err(corrupt)?;
+        Metadata::new(index.entries().map(|(_, entry)| entry.clone()).chain(here)).map_err(corrupt)
+    }
+
+    /// Where the leaf of this number lies. Values are known already; of an object the whole file is read.
+    pub(super) fn locator(&self, number: usize) -> Option<Locator> {
+        Some(match &self.leaves.get(number)?.content {
+            LeafContent::Tensor { tensor, stored, order } => {
+                Locator::Extent(extent(Self::path(), 0, stored, tensor.layout(*order)))
+            }
+            LeafContent::Value(_) => Locator::Inline(Bytes::new()),
+            LeafContent::Foreign => {
+                let (file, layout) = (Self::path(), Layout::default());
+                Locator::Extent(Extent { file, offset: 0, length: self.size, layout, checks: None })
+            }
+        })
+    }
+
+    /// The leaf of this number, if it is a value.
+    pub(super) fn value(&self, number: usize) -> Option<Value> {
+        match &self.leaves.get(number)?.content {
+            LeafContent::Value(value) => Some(value.clone()),
+            _ => None,
         }
     }
 }

@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use dcp_storage::{Ask, Finding, Locator, OpenedCheckpoint, StorageError, StorePath};
+use dcp_storage::{Ask, Finding, Locator, OpenedCheckpoint, StorageError, StorePath, Strictness};
 use dcp_types::{Digest, Metadata, ReadItem, ReadWhat, Value};
 
 use super::blob::Blob;
 use super::locate::Locate;
+use super::meta::Companion;
 use crate::archive::Lack;
-use crate::metadata::Index;
+use crate::metadata::{Index, Place, Transform};
 use crate::object;
 
 /// How many items are remembered once they are found.
@@ -19,12 +20,15 @@ const REMEMBERED: usize = 1 << 16;
 
 /// A checkpoint of PyTorch, open.
 pub(super) struct OpenedDcp {
+    metadata: Arc<Metadata>,
     index: Index,
+    /// The leaves that come after the index's entries.
+    companion: Option<Companion>,
     findings: Vec<Finding>,
     fingerprint: Digest,
     /// The index, for messages.
     index_path: StorePath,
-    strictness: dcp_storage::Strictness,
+    strictness: Strictness,
     found: Mutex<Found>,
 }
 
@@ -36,19 +40,52 @@ struct Found {
     blobs: HashMap<(StorePath, u64), Arc<Blob>>,
 }
 
+/// Where an item is to be looked for.
+#[derive(Clone, Debug)]
+pub(super) enum Whereabouts {
+    /// In an archive or blob that starts here.
+    Item(ItemPlace),
+    /// It is known already.
+    Known(Locator),
+}
+
+/// An item of the index.
+#[derive(Clone, Debug)]
+pub(super) struct ItemPlace {
+    pub(super) file: StorePath,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    pub(super) transforms: &'static [Transform],
+}
+
 impl OpenedDcp {
     pub(super) fn new(
         index: Index,
         findings: Vec<Finding>,
         fingerprint: Digest,
         index_path: StorePath,
-        strictness: dcp_storage::Strictness,
-    ) -> Self {
-        Self { index, findings, fingerprint, index_path, strictness, found: Mutex::default() }
+        companion: Option<Companion>,
+        strictness: Strictness,
+    ) -> Result<Self, StorageError> {
+        let metadata = match &companion {
+            None => Arc::clone(index.metadata()),
+            Some(companion) => Arc::new(companion.beside(index.metadata())?),
+        };
+        let found = Mutex::default();
+        Ok(Self { metadata, index, companion, findings, fingerprint, index_path, strictness, found })
     }
 
-    pub(super) fn index(&self) -> &Index {
-        &self.index
+    /// Where an item is to be looked for, if there is such an item.
+    pub(super) fn whereabouts(&self, item: &ReadItem) -> Option<Whereabouts> {
+        if let Some(number) = item.entry.checked_sub(self.index.metadata().len()) {
+            return Some(Whereabouts::Known(self.companion.as_ref()?.locator(number)?));
+        }
+        let place = match &item.what {
+            ReadWhat::Region { chunk, .. } => self.index.chunk(item.entry, chunk),
+            ReadWhat::Value => self.index.value(item.entry),
+        };
+        let Place { file, offset, length, transforms } = place?;
+        Some(Whereabouts::Item(ItemPlace { file: file.clone(), offset, length, transforms }))
     }
 
     pub(super) fn index_path(&self) -> &StorePath {
@@ -99,7 +136,7 @@ impl OpenedDcp {
 
 impl OpenedCheckpoint for OpenedDcp {
     fn metadata(&self) -> &Arc<Metadata> {
-        self.index.metadata()
+        &self.metadata
     }
 
     fn fingerprint(&self) -> Digest {
@@ -114,12 +151,16 @@ impl OpenedCheckpoint for OpenedDcp {
         Box::new(Locate::new(self, items))
     }
 
-    fn decode_value(&self, entry: usize, bytes: &[u8]) -> Result<Value, StorageError> {
-        let name = || self.metadata().entry(entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
-        let value = object::decode(&Bytes::copy_from_slice(bytes))
+    fn decode_value(&self, entry: usize, bytes: Bytes) -> Result<Value, StorageError> {
+        let name = || self.metadata.entry(entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
+        let in_companion = |number| self.companion.as_ref()?.value(number);
+        if let Some(value) = entry.checked_sub(self.index.metadata().len()).and_then(in_companion) {
+            return Ok(value);
+        }
+        let value = object::decode(&bytes)
             .map_err(|fault| StorageError::BadValue { reason: format!("{}: {}", name(), fault.reason()) })?;
         if let Value::Opaque(opaque) = &value
-            && self.strictness == dcp_storage::Strictness::Strict
+            && self.strictness == Strictness::Strict
         {
             let globals = object::harmful(opaque.globals.iter().map(AsRef::as_ref));
             if !globals.is_empty() {
@@ -127,6 +168,10 @@ impl OpenedCheckpoint for OpenedDcp {
             }
         }
         Ok(value)
+    }
+
+    fn checked_in_value(&self, entry: usize, bytes: &Bytes) -> u64 {
+        if entry < self.index.metadata().len() { object::checked_bytes(bytes) } else { 0 }
     }
 }
 

@@ -25,7 +25,8 @@ pub(super) struct ZstdItem {
 
 impl StreamCodec for ZstdItem {
     fn decoder(&self, stream: &Stream, _: &ReadItem) -> Box<dyn Decoder> {
-        let zstd = Zstd { file: stream.file.clone(), offset: stream.offset, raw: raw(), consumed: 0, is_between_frames: true };
+        let zstd =
+            Zstd { file: stream.file.clone(), offset: stream.offset, raw: raw(), consumed: 0, is_between_frames: true };
         match &self.chunk {
             None => Box::new(zstd),
             Some((dtype, sizes)) => Box::new(Tensor {
@@ -84,7 +85,11 @@ impl Decoder for Zstd {
     }
 
     fn finish(&mut self) -> Result<bool, StorageError> {
-        if self.is_between_frames && self.consumed > 0 { Ok(false) } else { Err(self.corrupt("the zstd stream was cut off")) }
+        if self.is_between_frames && self.consumed > 0 {
+            Ok(false)
+        } else {
+            Err(self.corrupt("the zstd stream was cut off"))
+        }
     }
 }
 

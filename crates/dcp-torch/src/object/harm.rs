@@ -2,18 +2,93 @@
 
 /// Modules of which nothing belongs into a state.
 const MODULES: &[&str] = &[
-    "_io", "_osx_support", "_posixsubprocess", "aiohttp", "asyncio", "bdb", "cProfile", "code", "codeop", "commands", "ctypes",
-    "distutils", "doctest", "ftplib", "http", "httplib", "idlelib", "imaplib", "importlib", "io", "linecache", "logging",
-    "marshal", "multiprocessing", "nt", "ntpath", "operator", "os", "paramiko", "pdb", "pickle", "pip", "pkgutil", "platform",
-    "poplib", "posix", "posixpath", "profile", "pty", "pydoc", "requests", "rlcompleter", "runpy", "shelve", "shutil", "smtplib",
-    "socket", "socketserver", "ssl", "subprocess", "sys", "tempfile", "telnetlib", "timeit", "trace", "turtle", "types",
-    "urllib", "urllib2", "urllib3", "venv", "webbrowser", "winreg", "xmlrpc", "zipimport",
+    "_io",
+    "_osx_support",
+    "_posixsubprocess",
+    "aiohttp",
+    "asyncio",
+    "bdb",
+    "cProfile",
+    "code",
+    "codeop",
+    "commands",
+    "ctypes",
+    "distutils",
+    "doctest",
+    "ftplib",
+    "http",
+    "httplib",
+    "idlelib",
+    "imaplib",
+    "importlib",
+    "io",
+    "linecache",
+    "logging",
+    "marshal",
+    "multiprocessing",
+    "nt",
+    "ntpath",
+    "operator",
+    "os",
+    "paramiko",
+    "pdb",
+    "pickle",
+    "pip",
+    "pkgutil",
+    "platform",
+    "poplib",
+    "posix",
+    "posixpath",
+    "profile",
+    "pty",
+    "pydoc",
+    "requests",
+    "rlcompleter",
+    "runpy",
+    "shelve",
+    "shutil",
+    "smtplib",
+    "socket",
+    "socketserver",
+    "ssl",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "telnetlib",
+    "timeit",
+    "trace",
+    "turtle",
+    "types",
+    "urllib",
+    "urllib2",
+    "urllib3",
+    "venv",
+    "webbrowser",
+    "winreg",
+    "xmlrpc",
+    "zipimport",
 ];
 
 /// What `builtins` has of plain types; everything else there runs or looks up something.
 const BUILTIN_TYPES: &[&str] = &[
-    "bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "long", "object", "range", "set", "slice",
-    "str", "tuple", "unicode", "xrange",
+    "bool",
+    "bytearray",
+    "bytes",
+    "complex",
+    "dict",
+    "float",
+    "frozenset",
+    "int",
+    "list",
+    "long",
+    "object",
+    "range",
+    "set",
+    "slice",
+    "str",
+    "tuple",
+    "unicode",
+    "xrange",
 ];
 
 /// Single functions of otherwise harmless modules.
@@ -50,6 +125,9 @@ mod tests {
     fn what_runs_things_is_told_from_what_does_not() {
         let all = ["os.system", "posix.system", "builtins.eval", "__builtin__.getattr", "subprocess.Popen", "io.open"];
         assert_eq!(harmful(all), all);
-        assert!(harmful(["builtins.set", "argparse.Namespace", "numpy.ndarray", "osmium.Reader", "my.os.system"]).is_empty());
+        assert!(
+            harmful(["builtins.set", "argparse.Namespace", "numpy.ndarray", "osmium.Reader", "my.os.system"])
+                .is_empty()
+        );
     }
 }

@@ -26,7 +26,11 @@ pub(crate) struct Leaf {
 
 #[derive(Debug)]
 pub(crate) enum LeafContent {
-    Tensor { tensor: TensorRef, stored: StoredBytes, order: ByteOrder },
+    Tensor {
+        tensor: TensorRef,
+        stored: StoredBytes,
+        order: ByteOrder,
+    },
     Value(Value),
     /// It can be expressed only in Python.
     Foreign,

@@ -32,16 +32,14 @@ fn decode_known(known: &Known, bytes: &Bytes) -> Result<Value, Lack> {
     let archive = Archive::read(known)?;
     archive.check_contents(known)?;
     let (pickle, start) = archive.pickle(known)?;
-    let outcome = read(&pickle, |root, objects| {
-        match Converter::new(&archive, known, pickle.len()).convert(root) {
-            Ok(value) if objects.foreign().len() == 0 => Ok(Ok(value)),
-            Ok(_) | Err(NoValue::Foreign) => {
-                let globals = objects.foreign().map(Into::into).collect();
-                Ok(Ok(Value::Opaque(Opaque { encoding: ENCODING.into(), bytes: bytes.clone(), globals })))
-            }
-            Err(NoValue::Lack(lack)) => Ok(Err(lack)),
-            Err(NoValue::Fault(reason)) => Err(ObjectFault::new(reason)),
+    let outcome = read(&pickle, |root, objects| match Converter::new(&archive, known, pickle.len()).convert(root) {
+        Ok(value) if objects.foreign().len() == 0 => Ok(Ok(value)),
+        Ok(_) | Err(NoValue::Foreign) => {
+            let globals = objects.foreign().map(Into::into).collect();
+            Ok(Ok(Value::Opaque(Opaque { encoding: ENCODING.into(), bytes: bytes.clone(), globals })))
         }
+        Err(NoValue::Lack(lack)) => Ok(Err(lack)),
+        Err(NoValue::Fault(reason)) => Err(ObjectFault::new(reason)),
     });
     match outcome {
         Ok((decoded, _)) => decoded,

@@ -77,7 +77,8 @@ impl Objects {
     /// Bytes from text whose characters are bytes, as Python writes them in protocol 2.
     pub(super) fn encode(&mut self, text: &str) -> Result<Vec<u8>, Fault> {
         self.spend(text.len())?;
-        let byte = |char: char| u8::try_from(u32::from(char)).map_err(|_| Fault::malformed(char, "a character of Latin-1"));
+        let byte =
+            |char: char| u8::try_from(u32::from(char)).map_err(|_| Fault::malformed(char, "a character of Latin-1"));
         text.chars().map(byte).collect()
     }
 

@@ -21,4 +21,4 @@ mod vocabulary;
 pub(crate) use error::{Fault, PickleError};
 pub(crate) use machine::unpickle;
 pub(crate) use node::{Node, Nodes};
-pub(crate) use vocabulary::Vocabulary;
+pub(crate) use vocabulary::{Pair, Vocabulary};

@@ -243,9 +243,10 @@ impl<'a> Loader<'a> {
         }
         let report = io.block_on(reader.read_data(items, io))?;
         let mut values = std::collections::HashMap::new();
-        for (value, bytes) in plan.values.iter().zip(&encoded) {
+        for (value, bytes) in plan.values.iter().zip(encoded) {
             let fqn = metadata.entry(value.entry).map_or("?".into(), |(fqn, _)| fqn.clone());
-            values.insert(&value.target, self.planner.load_value(&fqn, reader.decode_value(value.entry, bytes)?)?);
+            values
+                .insert(&value.target, self.planner.load_value(&fqn, reader.decode_value(value.entry, bytes.into())?)?);
         }
         let tensors: std::collections::HashSet<_> = plan.tensors.iter().map(|read| &read.target).collect();
         let leaves = paths.iter().filter_map(|(fqn, path)| {

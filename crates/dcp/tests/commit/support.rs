@@ -184,7 +184,7 @@ impl Opened {
         let mut encoded = Vec::new();
         let item = ReadItem { entry, what: ReadWhat::Value };
         block_on(self.reader.read_data(vec![(item, Dest::Value(&mut encoded))], &self.io))?;
-        self.reader.decode_value(entry, &encoded)
+        self.reader.decode_value(entry, encoded.into())
     }
 
     fn tensor(&self, fqn: &str) -> Result<OwnedTensor, StorageError> {

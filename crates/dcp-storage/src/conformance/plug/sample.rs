@@ -334,7 +334,7 @@ impl Opened {
         let mut encoded = vec![0xa5; 7];
         let item = ReadItem { entry, what: ReadWhat::Value };
         let read = self.read(vec![(item, Dest::Value(&mut encoded))]).await;
-        Ok(read.and_then(|report| Ok((self.reader.decode_value(entry, &encoded)?, report))))
+        Ok(read.and_then(|report| Ok((self.reader.decode_value(entry, encoded.into())?, report))))
     }
 }
 

@@ -4,9 +4,9 @@ use dcp_types::{DataError, Region};
 
 use super::layout::Grid;
 use super::reading::Reading;
-use super::steps::Steps;
 use super::target::{Delivery, Target};
 use super::verify::Extent;
+use crate::format::Steps;
 use crate::{Io, ReadRange, StorageError};
 
 /// Elements are handed on in pieces of so many bytes, which is a multiple of every element's size.

@@ -16,7 +16,6 @@ mod reading;
 mod runs;
 mod split;
 mod stage;
-mod steps;
 mod stream;
 mod target;
 mod task;
@@ -27,11 +26,11 @@ use std::sync::Arc;
 
 use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
 
+use crate::format::Steps;
 use crate::{Io, Locator, ReadReport, StorageError, Store, StorePath, StoreTraits, Verify};
 
 use layout::{Grid, Order};
 use split::Piece;
-use steps::Steps;
 use stream::Streams;
 use task::Task;
 use verify::{Checking, Extent};
@@ -52,18 +51,22 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
     traits.read_size = traits.read_size.clamp(1, 1 << 40);
     let (mut work, mut streams) = (Work::new(store.location(), traits, io.verify()), Streams::default());
     let mut chunks = HashSet::new();
-    for wanted in wanted {
-        let (file, offset, length) = match &wanted.locator {
-            Locator::Extent(extent) => (&extent.file, extent.offset, extent.length),
-            Locator::Stream(stream) => (&stream.file, stream.offset, stream.length),
+    for Wanted { fqn, item, dtype, locator, dest } in wanted {
+        let mut count = |file: &StorePath, offset, length| {
+            if chunks.insert((file.clone(), offset)) {
+                work.report.whole_chunks += length;
+            }
         };
-        if chunks.insert((file.clone(), offset)) {
-            work.report.whole_chunks += length;
-        }
-        let Wanted { fqn, item, dtype, locator, dest } = wanted;
         match locator {
-            Locator::Extent(located) => work.add(fqn, &item, dtype, located, dest)?,
-            Locator::Stream(stream) => streams.add(fqn, item, dtype, stream, dest)?,
+            Locator::Extent(located) => {
+                count(&located.file, located.offset, located.length);
+                work.add(fqn, &item, dtype, located, dest)?;
+            }
+            Locator::Stream(stream) => {
+                count(&stream.file, stream.offset, stream.length);
+                streams.add(fqn, item, dtype, stream, dest)?;
+            }
+            Locator::Inline(bytes) => take_over(fqn, &bytes, dest)?,
         }
     }
     let Work { mut report, tasks, extents, traits, .. } = work;
@@ -72,6 +75,19 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
     done.into_iter().for_each(|cost| report += cost);
     report.verified += extents.iter().map(|extent| extent.verified()).sum::<u64>();
     Ok(report)
+}
+
+/// Hands over what is known without reading.
+fn take_over(fqn: Fqn, bytes: &[u8], dest: Dest<'_>) -> Result<(), StorageError> {
+    match dest {
+        Dest::Value(buffer) => {
+            buffer.clear();
+            buffer.extend_from_slice(bytes);
+            Ok(())
+        }
+        Dest::Discard => Ok(()),
+        other => Err(StorageError::Destination { fqn, source: format!("{other:?} cannot take a value").into() }),
+    }
 }
 
 /// What is to be done about extents.

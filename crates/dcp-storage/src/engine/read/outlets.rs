@@ -5,9 +5,9 @@ use dcp_types::{DType, DataError, Dest, Fqn, ReadItem, ReadWhat, Region};
 use super::gather::gather;
 use super::layout::{Grid, Order};
 use super::runs::FileRuns;
-use super::steps::Steps;
 use super::stream::corrupt;
 use super::target::{Delivery, Target};
+use crate::format::Steps;
 use crate::{Layout, StorageError, Stream};
 
 /// The most bytes that are kept of a payload for a destination that cannot take them in the order in which they come.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use crc32fast::Hasher;
 use dcp_types::{DataError, Fqn};
 
-use super::steps::Steps;
+use crate::format::Steps;
 use crate::{BlockChecks, StorageError, StorePath};
 
 /// The bytes of one wanted item in a file, and what is known of their checksums so far. Shared by the tasks that read it.

@@ -6,7 +6,7 @@ use crate::PostStep;
 
 /// Steps for the elements of one chunk.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Steps {
+pub(crate) struct Steps {
     /// The size of an element in bytes.
     element: u64,
     all: Vec<Step>,
@@ -26,7 +26,7 @@ enum Step {
 
 impl Steps {
     /// Finds out what steps mean for a dtype; says what is wrong if they mean nothing.
-    pub(super) fn new(steps: &[PostStep], dtype: Option<DType>) -> Result<Self, String> {
+    pub(crate) fn new(steps: &[PostStep], dtype: Option<DType>) -> Result<Self, String> {
         let Some(dtype) = dtype else {
             return if steps.is_empty() { Ok(Self::default()) } else { Err(format!("{steps:?} of a value")) };
         };
@@ -44,12 +44,12 @@ impl Steps {
     }
 
     /// Bytes must come in multiples of this, counted from the first element.
-    pub(super) fn unit(&self) -> u64 {
+    pub(crate) fn unit(&self) -> u64 {
         if self.all.is_empty() { 1 } else { self.element }
     }
 
     /// Does them to whole elements.
-    pub(super) fn apply(&self, elements: &mut [u8]) {
+    pub(crate) fn apply(&self, elements: &mut [u8]) {
         for step in &self.all {
             match *step {
                 Step::Reverse(2) => each::<2>(elements, |unit| unit.reverse()),
@@ -76,6 +76,17 @@ impl Steps {
                 }
             }
         }
+    }
+}
+
+impl PostStep {
+    /// Does steps to whole elements of a dtype, wherever they are.
+    ///
+    /// # Errors
+    /// What is wrong, if a step means nothing for the dtype.
+    pub fn apply(steps: &[PostStep], dtype: DType, elements: &mut [u8]) -> Result<(), String> {
+        Steps::new(steps, Some(dtype))?.apply(elements);
+        Ok(())
     }
 }
 
