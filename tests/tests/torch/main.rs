@@ -1,0 +1,6 @@
+//! Checkpoints that PyTorch 2.0 to 2.15 has written (`fixtures/torch`), read without Python.
+
+mod expected;
+mod meshes;
+mod trees;
+mod values;
