@@ -3,4 +3,6 @@
 #![cfg_attr(not(test), allow(dead_code, reason = "the format that uses these parts is built on top of them"))]
 
 mod metadata;
+#[cfg(test)]
+mod peak;
 mod pickle;

@@ -95,7 +95,12 @@ pub(super) struct Rough {
 pub(super) enum RoughKind {
     Value(Option<Slot>),
     /// All chunks, the empty ones too: they are numbered.
-    Tensor { dtype: DType, shape: Shape, regions: Vec<Region>, slots: Vec<Option<Slot>> },
+    Tensor {
+        dtype: DType,
+        shape: Shape,
+        regions: Vec<Region>,
+        slots: Vec<Option<Slot>>,
+    },
 }
 
 /// Reads one index file.

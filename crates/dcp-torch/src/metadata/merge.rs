@@ -24,7 +24,8 @@ pub(super) fn merge<'p>(
     if ranks.len() == 0 {
         return Ok(first.collect());
     }
-    let mut merged: IndexMap<Fqn, Joined<'p>> = first.map(|(path, draft)| (draft.fqn.clone(), Joined::new(path, draft))).collect();
+    let mut merged: IndexMap<Fqn, Joined<'p>> =
+        first.map(|(path, draft)| (draft.fqn.clone(), Joined::new(path, draft))).collect();
     for (path, drafts) in ranks {
         for draft in drafts {
             match merged.get_mut(&draft.fqn) {

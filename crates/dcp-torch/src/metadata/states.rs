@@ -16,9 +16,18 @@ pub(super) enum Object<'a> {
     Metadata(Box<Top<'a>>),
     Tensor(Box<Tensor<'a>>),
     Bytes,
-    Chunk { offsets: Extents, sizes: Extents },
-    Index { fqn: &'a str, offset: Option<Extents>, hint: u32 },
-    Properties { dtype: DType },
+    Chunk {
+        offsets: Extents,
+        sizes: Extents,
+    },
+    Index {
+        fqn: &'a str,
+        offset: Option<Extents>,
+        hint: u32,
+    },
+    Properties {
+        dtype: DType,
+    },
     Storage(Storage<'a>),
     /// Of no interest here.
     StorageMeta,
@@ -75,7 +84,9 @@ impl<'a> Object<'a> {
                 Self::Chunk { offsets: extents(&offsets, words)?, sizes: extents(&sizes, words)? }
             }
             Class::Index => {
-                let Node::Str(fqn) = attribute("fqn")? else { return Err(Flaw::corrupt("a storage key without a name")) };
+                let Node::Str(fqn) = attribute("fqn")? else {
+                    return Err(Flaw::corrupt("a storage key without a name"));
+                };
                 let offset = match attribute("offset")? {
                     Node::None => None,
                     offset => Some(extents(&offset, words)?),

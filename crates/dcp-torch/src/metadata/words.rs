@@ -104,8 +104,8 @@ const SHARDED_TENSOR: &str = "torch.distributed._shard.sharded_tensor.metadata";
 
 /// Dtypes of PyTorch that have no counterpart here.
 pub(super) const FOREIGN_DTYPES: &[&str] = &[
-    "qint8", "quint8", "qint32", "quint4x2", "quint2x4", "bits8", "bits16", "bits1x8", "bits2x4", "bits4x2", "int1", "int2",
-    "int3", "int4", "int5", "int6", "int7", "uint1", "uint2", "uint3", "uint4", "uint5", "uint6", "uint7",
+    "qint8", "quint8", "qint32", "quint4x2", "quint2x4", "bits8", "bits16", "bits1x8", "bits2x4", "bits4x2", "int1",
+    "int2", "int3", "int4", "int5", "int6", "int7", "uint1", "uint2", "uint3", "uint4", "uint5", "uint6", "uint7",
 ];
 
 impl<'a> Vocabulary<'a> for Words<'a> {
@@ -123,14 +123,18 @@ impl<'a> Vocabulary<'a> for Words<'a> {
             (METADATA | SHARDED_TENSOR, "TensorProperties") => Atom::Class(Class::Properties),
             (METADATA, "_MEM_FORMAT_ENCODING") | (SHARDED_TENSOR, "MEM_FORMAT_ENCODING") => Atom::Ignored,
             (FILESYSTEM, "_StorageInfo") => Atom::Class(Class::Storage),
-            ("pathlib" | "pathlib._local", "PosixPath" | "WindowsPath" | "PurePosixPath" | "PureWindowsPath") => Atom::Ignored,
+            ("pathlib" | "pathlib._local", "PosixPath" | "WindowsPath" | "PurePosixPath" | "PureWindowsPath") => {
+                Atom::Ignored
+            }
             ("torch.serialization", "_get_layout") => Atom::GetLayout,
             ("torch", "Size") => Atom::Size,
-            ("torch", dtype) => match (dtype.parse(), (0..).zip(FOREIGN_DTYPES).find(|(_, foreign)| **foreign == dtype)) {
-                (Ok(dtype), _) => Atom::DType(dtype),
-                (_, Some((number, _))) => Atom::ForeignDType(number),
-                _ => return Err(Fault::forbidden(module, short(name))),
-            },
+            ("torch", dtype) => {
+                match (dtype.parse(), (0..).zip(FOREIGN_DTYPES).find(|(_, foreign)| **foreign == dtype)) {
+                    (Ok(dtype), _) => Atom::DType(dtype),
+                    (_, Some((number, _))) => Atom::ForeignDType(number),
+                    _ => return Err(Fault::forbidden(module, short(name))),
+                }
+            }
             _ => return Err(Fault::forbidden(short(module), short(name))),
         })
     }

@@ -213,7 +213,8 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     }
 
     fn tuple_of(&mut self, count: usize) -> Result<(), Fault> {
-        let start = self.stack.len().checked_sub(count).filter(|start| *start >= fence(&self.marks)).ok_or_else(empty)?;
+        let start =
+            self.stack.len().checked_sub(count).filter(|start| *start >= fence(&self.marks)).ok_or_else(empty)?;
         let items = self.stack.drain(start..).collect();
         self.push(Node::tuple(items))
     }

@@ -76,10 +76,7 @@ impl Measure {
 
     /// Takes something in beside what is already inside.
     pub(super) fn join(self, inner: Self) -> Self {
-        Self {
-            weight: self.weight.saturating_add(inner.weight),
-            depth: self.depth.max(inner.depth.saturating_add(1)),
-        }
+        Self { weight: self.weight.saturating_add(inner.weight), depth: self.depth.max(inner.depth.saturating_add(1)) }
     }
 
     /// Of a container of these items, which are closed by this.
@@ -273,7 +270,9 @@ impl<'a, V: Vocabulary<'a>> fmt::Debug for Node<'a, V> {
             Self::Str(text) => text.fmt(f),
             Self::Bytes(bytes) => write!(f, "b\"{}\"", bytes.escape_ascii()),
             Self::ByteArray(bytes) => write!(f, "bytearray(b\"{}\")", bytes.escape_ascii()),
-            Self::Tuple(fixed) => f.write_str("tuple").and_then(|()| f.debug_list().entries(fixed.items.iter()).finish()),
+            Self::Tuple(fixed) => {
+                f.write_str("tuple").and_then(|()| f.debug_list().entries(fixed.items.iter()).finish())
+            }
             Self::FrozenSet(fixed) => {
                 f.write_str("frozenset").and_then(|()| f.debug_set().entries(fixed.items.iter()).finish())
             }

@@ -144,7 +144,8 @@ impl<'a> Ops<'a> {
             b'\x82' => self.extension::<1>()?,
             b'\x83' => self.extension::<2>()?,
             b'\x84' => self.extension::<4>()?,
-            b'2' | b'P' | b'S' | b'V' | b'F' | b'\x97' | b'\x98' => {
+            b'S' => Op::Text(self.quoted()?),
+            b'2' | b'P' | b'V' | b'F' | b'\x97' | b'\x98' => {
                 return Err(Fault::unsupported(format_args!("pickle operation 0x{code:02x}")).into());
             }
             _ => return Err(Fault::malformed(format_args!("byte 0x{code:02x}"), "a pickle operation").into()),
@@ -233,6 +234,14 @@ impl<'a> Ops<'a> {
         self.line()?;
         self.line()?;
         Ok(&self.bytes[start..self.at])
+    }
+
+    /// Text as Python 2 has written it; without escapes.
+    fn quoted(&mut self) -> Result<&'a [u8], Box<Fault>> {
+        match self.line()? {
+            [b'\'', text @ .., b'\''] | [b'"', text @ .., b'"'] if !text.contains(&b'\\') => Ok(text),
+            _ => Err(Fault::unsupported("text with escapes").into()),
+        }
     }
 
     fn slot(&mut self) -> Result<u64, Box<Fault>> {
