@@ -19,10 +19,10 @@ pub(crate) trait Vocabulary<'a>: Sized {
     type Object: Debug;
 
     /// The global `module.name`.
-    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Self::Atom, Fault>;
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Self::Atom, Box<Fault>>;
 
     /// `callable(*args)`.
-    fn call(&mut self, callable: &Node<'a, Self>, args: Nodes<'a, Self>) -> Result<Node<'a, Self>, Fault>;
+    fn call(&mut self, callable: &Node<'a, Self>, args: Nodes<'a, Self>) -> Result<Node<'a, Self>, Box<Fault>>;
 
     /// `class.__new__(class, *args, **kwargs)`; `kwargs` is a dict.
     fn make(
@@ -30,25 +30,25 @@ pub(crate) trait Vocabulary<'a>: Sized {
         class: &Node<'a, Self>,
         args: Nodes<'a, Self>,
         kwargs: Option<Node<'a, Self>>,
-    ) -> Result<Node<'a, Self>, Fault>;
+    ) -> Result<Node<'a, Self>, Box<Fault>>;
 
     /// `object.__setstate__(state)`.
-    fn set_state(&mut self, object: &mut Self::Object, state: Node<'a, Self>) -> Result<(), Fault>;
+    fn set_state(&mut self, object: &mut Self::Object, state: Node<'a, Self>) -> Result<(), Box<Fault>>;
 
     /// `object.append(item)` for each item: a subclass of list.
-    fn append(&mut self, object: &mut Self::Object, items: Vec<Node<'a, Self>>) -> Result<(), Fault> {
+    fn append(&mut self, object: &mut Self::Object, items: Vec<Node<'a, Self>>) -> Result<(), Box<Fault>> {
         let _ = (object, items);
         Err(Fault::malformed("items for an object that takes none", "a list"))
     }
 
     /// `object[key] = value` for each pair: a subclass of dict.
-    fn set_items(&mut self, object: &mut Self::Object, pairs: Vec<Pair<'a, Self>>) -> Result<(), Fault> {
+    fn set_items(&mut self, object: &mut Self::Object, pairs: Vec<Pair<'a, Self>>) -> Result<(), Box<Fault>> {
         let _ = (object, pairs);
         Err(Fault::malformed("keys for an object that takes none", "a dict"))
     }
 
     /// What a persistent id stands for.
-    fn persistent(&mut self, id: Node<'a, Self>) -> Result<Node<'a, Self>, Fault> {
+    fn persistent(&mut self, id: Node<'a, Self>) -> Result<Node<'a, Self>, Box<Fault>> {
         let _ = id;
         Err(Fault::unsupported("a persistent id"))
     }

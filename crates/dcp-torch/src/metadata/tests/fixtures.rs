@@ -69,6 +69,7 @@ fn check(case: &Path, index: &Index, expected: &Value) {
     }
     for listed in expected["storage"].as_array().expect("list") {
         let found = stored(index, listed);
+        assert!(index.files().iter().any(|file| listed[3] == file.as_str()), "{at}: {listed}");
         let chunks = expected["state_dict"][listed[0].as_str().expect("name")]["chunks"].as_array();
         let empty = chunks.is_some_and(|chunks| {
             chunks.iter().filter(|chunk| chunk[0] == listed[1]).all(|chunk| region(chunk).is_empty())

@@ -41,14 +41,14 @@ impl<'a> Vocabulary<'a> for Symbols {
     type Atom = Atom<'a>;
     type Object = Object<'a>;
 
-    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Atom<'a>, Fault> {
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Atom<'a>, Box<Fault>> {
         if !matches!(module, "torch" | "torch._utils" | "collections" | "builtins" | "__builtin__") {
             self.unknown.insert(format!("{module}.{name}"));
         }
         Ok(Atom::Global(module, name))
     }
 
-    fn call(&mut self, callable: &Node<'a, Self>, args: Nodes<'a, Self>) -> Result<Node<'a, Self>, Fault> {
+    fn call(&mut self, callable: &Node<'a, Self>, args: Nodes<'a, Self>) -> Result<Node<'a, Self>, Box<Fault>> {
         let Node::Atom(Atom::Global(module, name)) = callable else {
             return self.make(callable, args, None);
         };
@@ -67,27 +67,27 @@ impl<'a> Vocabulary<'a> for Symbols {
         class: &Node<'a, Self>,
         args: Nodes<'a, Self>,
         _: Option<Node<'a, Self>>,
-    ) -> Result<Node<'a, Self>, Fault> {
+    ) -> Result<Node<'a, Self>, Box<Fault>> {
         let (callable, state, items, pairs) = (class.clone(), None, Vec::new(), Vec::new());
         Ok(Node::object(Object::Symbolic(Box::new(Symbolic { callable, args, state, items, pairs }))))
     }
 
-    fn set_state(&mut self, object: &mut Object<'a>, state: Node<'a, Self>) -> Result<(), Fault> {
+    fn set_state(&mut self, object: &mut Object<'a>, state: Node<'a, Self>) -> Result<(), Box<Fault>> {
         symbolic(object)?.state = Some(state);
         Ok(())
     }
 
-    fn append(&mut self, object: &mut Object<'a>, items: Vec<Node<'a, Self>>) -> Result<(), Fault> {
+    fn append(&mut self, object: &mut Object<'a>, items: Vec<Node<'a, Self>>) -> Result<(), Box<Fault>> {
         symbolic(object)?.items.extend(items);
         Ok(())
     }
 
-    fn set_items(&mut self, object: &mut Object<'a>, pairs: Vec<Pair<'a, Self>>) -> Result<(), Fault> {
+    fn set_items(&mut self, object: &mut Object<'a>, pairs: Vec<Pair<'a, Self>>) -> Result<(), Box<Fault>> {
         symbolic(object)?.pairs.extend(pairs);
         Ok(())
     }
 
-    fn persistent(&mut self, id: Node<'a, Self>) -> Result<Node<'a, Self>, Fault> {
+    fn persistent(&mut self, id: Node<'a, Self>) -> Result<Node<'a, Self>, Box<Fault>> {
         let Node::Tuple(id) = id else { return Err(Fault::malformed(id.kind(), "a tuple")) };
         match &**id.items() {
             [Node::Str("storage"), Node::Atom(_), Node::Str(key), Node::Str(_), Node::Int(numel)] => {
@@ -98,7 +98,7 @@ impl<'a> Vocabulary<'a> for Symbols {
     }
 }
 
-fn symbolic<'o, 'a>(object: &'o mut Object<'a>) -> Result<&'o mut Symbolic<'a>, Fault> {
+fn symbolic<'o, 'a>(object: &'o mut Object<'a>) -> Result<&'o mut Symbolic<'a>, Box<Fault>> {
     match object {
         Object::Symbolic(symbolic) => Ok(symbolic),
         Object::Tensor { .. } => Err(Fault::malformed("a tensor", "another object")),
