@@ -1,9 +1,9 @@
 //! The stack machine.
 
+use super::fill::{check_hashable, pairs};
 use super::memo::Memo;
-use super::node::{Measure, Shared};
+use super::node::Measure;
 use super::op::{Op, Ops};
-use super::vocabulary::Pair;
 use super::{Fault, Node, Nodes, PickleError, Vocabulary};
 
 /// Reads the pickle that the bytes start with; returns what it builds and how many bytes it takes.
@@ -30,12 +30,12 @@ pub(crate) fn unpickle<'a, V: Vocabulary<'a>>(
 /// The deepest nesting: so little that recursion over a node is safe on any thread's stack.
 const DEEPEST: u8 = 100;
 
-struct Machine<'v, 'a, V: Vocabulary<'a>> {
-    vocabulary: &'v mut V,
+pub(super) struct Machine<'v, 'a, V: Vocabulary<'a>> {
+    pub(super) vocabulary: &'v mut V,
     memo: Memo<'a, V>,
-    stack: Vec<Node<'a, V>>,
+    pub(super) stack: Vec<Node<'a, V>>,
     /// The height of the stack at each mark.
-    marks: Vec<usize>,
+    pub(super) marks: Vec<usize>,
     heaviest: u32,
     /// The empty tuple: half of all objects are made of it.
     unit: Node<'a, V>,
@@ -153,7 +153,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
             }
             Op::Get(slot) => {
                 let node = self.memo.get(slot)?;
-                self.stack.push(node);
+                self.stack.push(node.clone());
             }
         }
         Ok(())
@@ -166,7 +166,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     }
 
     #[inline]
-    fn pop(&mut self) -> Result<Node<'a, V>, Box<Fault>> {
+    pub(super) fn pop(&mut self) -> Result<Node<'a, V>, Box<Fault>> {
         top(&self.stack, &self.marks)?;
         self.stack.pop().ok_or_else(empty)
     }
@@ -213,7 +213,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     }
 
     #[inline]
-    fn check(&self, measure: Measure) -> Result<(), Box<Fault>> {
+    pub(super) fn check(&self, measure: Measure) -> Result<(), Box<Fault>> {
         if measure.depth > DEEPEST {
             return Err(Fault::limit("the depth of nesting", DEEPEST));
         }
@@ -231,75 +231,11 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
         self.push(Node::tuple(items))
     }
 
-    fn append(&mut self, items: Vec<Node<'a, V>>) -> Result<(), Box<Fault>> {
-        let added = Measure::around(&items);
-        match top(&self.stack, &self.marks)? {
-            Node::List(list) => {
-                self.grow(list, added)?;
-                list.change(|list| list.extend(items)).ok_or_else(closed)
-            }
-            Node::Object(object) => {
-                self.grow(object, added)?;
-                object.change(|object| self.vocabulary.append(object, items)).ok_or_else(closed)?
-            }
-            other => Err(Fault::malformed(other.kind(), "a list")),
-        }
-    }
-
-    fn set_items(&mut self, pairs: Vec<Pair<'a, V>>) -> Result<(), Box<Fault>> {
-        let added = Measure::around(pairs.iter().flat_map(|(key, value)| [key, value]));
-        match top(&self.stack, &self.marks)? {
-            Node::Dict(dict) => {
-                self.grow(dict, added)?;
-                let extend = |dict: &mut Vec<_>| if dict.is_empty() { *dict = pairs } else { dict.extend(pairs) };
-                dict.change(extend).ok_or_else(closed)
-            }
-            Node::Object(object) => {
-                self.grow(object, added)?;
-                object.change(|object| self.vocabulary.set_items(object, pairs)).ok_or_else(closed)?
-            }
-            other => Err(Fault::malformed(other.kind(), "a dict")),
-        }
-    }
-
-    fn add_items(&mut self, items: Vec<Node<'a, V>>) -> Result<(), Box<Fault>> {
-        check_hashable(items.iter())?;
-        let added = Measure::around(&items);
-        match top(&self.stack, &self.marks)? {
-            Node::Set(set) => {
-                self.grow(set, added)?;
-                set.change(|set| set.extend(items)).ok_or_else(closed)
-            }
-            other => Err(Fault::malformed(other.kind(), "a set")),
-        }
-    }
-
-    /// Counts in what is put into a container.
-    #[inline]
-    fn grow<T>(&self, container: &Shared<T>, added: Measure) -> Result<(), Box<Fault>> {
-        let Measure { weight, depth } = container.measure();
-        let grown = Measure { weight: weight.saturating_add(added.weight), depth: depth.max(added.depth) };
-        container.set_measure(grown);
-        self.check(grown)
-    }
-
     #[inline]
     fn make(&mut self, class: &Node<'a, V>, args: Nodes<'a, V>, kwargs: Option<Node<'a, V>>) -> Result<(), Box<Fault>> {
         let measure = Measure::around(args.iter().chain(&kwargs));
         let made = self.vocabulary.make(class, args, kwargs)?;
         self.push_made(made, measure)
-    }
-
-    fn build(&mut self) -> Result<(), Box<Fault>> {
-        let state = self.pop()?;
-        let added = Measure::around([&state]);
-        match top(&self.stack, &self.marks)? {
-            Node::Object(object) => {
-                self.grow(object, added)?;
-                object.change(|object| self.vocabulary.set_state(object, state)).ok_or_else(closed)?
-            }
-            other => Err(Fault::malformed(other.kind(), "an object that takes a state")),
-        }
     }
 
     fn global(&mut self, lines: &'a [u8]) -> Result<Node<'a, V>, Box<Fault>> {
@@ -330,18 +266,13 @@ fn fence(marks: &[usize]) -> usize {
 
 /// The topmost node; nodes below a mark are out of reach.
 #[inline]
-fn top<'s, T>(stack: &'s [T], marks: &[usize]) -> Result<&'s T, Box<Fault>> {
+pub(super) fn top<'s, T>(stack: &'s [T], marks: &[usize]) -> Result<&'s T, Box<Fault>> {
     stack.get(fence(marks)..).and_then(<[T]>::last).ok_or_else(empty)
 }
 
 #[cold]
 fn empty() -> Box<Fault> {
     Fault::malformed("an empty stack", "something on it")
-}
-
-#[cold]
-fn closed() -> Box<Fault> {
-    Fault::unsupported("an object that holds itself, or changes after it was put into another one,")
 }
 
 fn utf8(text: &[u8]) -> Result<&str, Box<Fault>> {
@@ -361,27 +292,4 @@ fn integer<'a, V: Vocabulary<'a>>(digits: &'a [u8]) -> Node<'a, V> {
     } else {
         Node::BigInt(digits)
     }
-}
-
-fn check_hashable<'i, 'a: 'i, V: Vocabulary<'a> + 'i>(
-    mut nodes: impl Iterator<Item = &'i Node<'a, V>>,
-) -> Result<(), Box<Fault>> {
-    match nodes.find(|node| !node.is_hashable()) {
-        Some(node) => Err(Fault::malformed(node.kind(), "something hashable")),
-        None => Ok(()),
-    }
-}
-
-/// Every second node is a key.
-#[inline]
-fn pairs<'a, V: Vocabulary<'a>>(
-    mut nodes: impl ExactSizeIterator<Item = Node<'a, V>>,
-) -> Result<Vec<Pair<'a, V>>, Box<Fault>> {
-    let mut pairs = Vec::with_capacity(nodes.len() / 2);
-    while let Some(key) = nodes.next() {
-        let value = nodes.next().ok_or_else(|| Fault::malformed("a key alone", "a key and its value"))?;
-        check_hashable([&key].into_iter())?;
-        pairs.push((key, value));
-    }
-    Ok(pairs)
 }

@@ -55,8 +55,8 @@ impl<'a, V: Vocabulary<'a>> Memo<'a, V> {
     }
 
     #[inline]
-    pub(super) fn get(&self, slot: u64) -> Result<Node<'a, V>, Box<Fault>> {
-        let kept = self.fetched.rank(slot).and_then(|rank| self.nodes.get(rank)?.clone());
+    pub(super) fn get(&self, slot: u64) -> Result<&Node<'a, V>, Box<Fault>> {
+        let kept = self.fetched.rank(slot).and_then(|rank| self.nodes.get(rank)?.as_ref());
         kept.ok_or_else(|| Fault::malformed(format_args!("empty memo slot {slot}"), "one that was filled"))
     }
 }

@@ -247,6 +247,7 @@ impl<'a, V: Vocabulary<'a>> Clone for Fixed<'a, V> {
 }
 
 impl<'a, V: Vocabulary<'a>> Clone for Node<'a, V> {
+    #[inline]
     fn clone(&self) -> Self {
         match self {
             Self::None => Self::None,
