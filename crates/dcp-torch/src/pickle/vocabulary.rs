@@ -13,7 +13,7 @@ use super::{Fault, Node, Nodes};
 ///
 /// A fault ends the reading. What should not end it must become an atom or object that says so.
 pub(crate) trait Vocabulary<'a>: Sized {
-    /// A leaf of this vocabulary: a global, or a small value made by calling one. Never changes, holds no nodes. Best kept to 16 bytes.
+    /// A leaf of this vocabulary: a global, or a small value made by calling one. Never changes, holds no nodes. Up to 24 bytes cost nothing more in a node.
     type Atom: Clone + Debug;
     /// An object that may be filled after it was made. Everyone who fetches it from the memo sees the same one.
     type Object: Debug;

@@ -137,5 +137,5 @@ fn memory_follows_the_input() {
 
 #[test]
 fn a_node_is_small() {
-    assert!(size_of::<Node<'_, super::symbols::Symbols>>() <= 40);
+    assert!(size_of::<Node<'_, super::symbols::Symbols>>() <= 48);
 }
