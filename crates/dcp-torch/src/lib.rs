@@ -7,6 +7,8 @@ mod archive;
 mod dcp;
 mod metadata;
 mod object;
+#[cfg(test)]
+mod peak;
 mod pickle;
 
 pub use dcp::DcpFormat;

@@ -40,7 +40,8 @@ impl Fixture {
     /// Tensors, each as `dtype`, `shape`, `sha256`.
     pub(crate) fn tensors(&self) -> BTreeMap<String, (String, Vec<u64>, String)> {
         let tensor = |of: &Value| {
-            let shape = of["shape"].as_array().expect("a shape").iter().map(|extent| extent.as_u64().expect("an extent"));
+            let shape =
+                of["shape"].as_array().expect("a shape").iter().map(|extent| extent.as_u64().expect("an extent"));
             let text = |field: &str| of[field].as_str().expect("text").to_owned();
             (text("dtype"), shape.collect(), text("sha256"))
         };

@@ -61,11 +61,9 @@ fn load_onto(at: &Path, mesh: &[u32], placements: impl Fn(&Whole) -> Vec<Placeme
         });
         let target = unflatten(leaves).expect("a tree");
         let loader = Loader::new().group(&rank).planner(DefaultLoadPlanner::new().partial());
-        let (_, report) =
-            loader.load_into(target, at).unwrap_or_else(|error| panic!("{}: {error}", at.display()));
+        let (_, report) = loader.load_into(target, at).unwrap_or_else(|error| panic!("{}: {error}", at.display()));
         for ((whole, spec), buffer) in wholes.iter().zip(&specs).zip(&buffers) {
-            let parts: Vec<u8> =
-                spec.parts(position).iter().flat_map(|part| cut(whole, &part.region)).collect();
+            let parts: Vec<u8> = spec.parts(position).iter().flat_map(|part| cut(whole, &part.region)).collect();
             assert_eq!(buffer.bytes(), parts, "{}: {} on {position}", at.display(), whole.path);
         }
         report

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dcp_storage::{Ask, Finding, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness};
+use dcp_storage::{Ask, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness};
 use dcp_types::{Digest, Rank};
 
 use super::format::index_path;
@@ -43,13 +43,7 @@ impl Open {
         files: &[(StorePath, Bytes)],
         companion: Option<Companion>,
     ) -> Result<Arc<dyn OpenedCheckpoint>, StorageError> {
-        let parts: Vec<_> = files.iter().map(|(path, bytes)| (path.clone(), &bytes[..])).collect();
-        let strictness = match self.strictness {
-            Strictness::Strict => metadata::Strictness::Strict,
-            Strictness::Salvage => metadata::Strictness::Rescue,
-        };
-        let (index, problems) = metadata::decode(&parts, strictness)?;
-        let findings = problems.into_iter().map(|problem| Finding { fqn: problem.fqn, fault: problem.error }).collect();
+        let (index, findings) = metadata::decode(files, self.strictness)?;
         let fingerprint = match files {
             [(_, only)] => Digest::of(only),
             several => {

@@ -2,26 +2,16 @@
 
 use std::fmt;
 
-use dcp_storage::{StorageError, StorePath};
+use dcp_storage::{Finding, StorageError, StorePath, Strictness};
 use dcp_types::Fqn;
 
-use super::Strictness;
 use crate::pickle::{Fault, PickleError};
-
-/// A part of an index that is bad and was left out.
-#[derive(Debug)]
-pub(crate) struct Problem {
-    /// The tensor or value, if it is known which.
-    pub(crate) fqn: Option<Fqn>,
-    /// What is wrong with it.
-    pub(crate) error: StorageError,
-}
 
 /// Something wrong with one entry, before it is known which entry that is.
 #[derive(Clone, Debug)]
 pub(super) enum Flaw {
     Corrupt(String),
-    Unsupported(String),
+    Unreadable(String),
 }
 
 impl Flaw {
@@ -32,7 +22,9 @@ impl Flaw {
     pub(super) fn of(self, path: &StorePath, name: &str) -> StorageError {
         match self {
             Self::Corrupt(reason) => corrupt(path, format!("{}: {reason}", short(name))),
-            Self::Unsupported(what) => unsupported(format!("{what} (of {})", short(name))),
+            Self::Unreadable(what) => {
+                StorageError::Unreadable { path: path.clone(), offset: 0, what: format!("{what} (of {})", short(name)) }
+            }
         }
     }
 }
@@ -41,12 +33,12 @@ impl Flaw {
 #[derive(Debug)]
 pub(super) struct Findings {
     strictness: Strictness,
-    problems: Vec<Problem>,
+    found: Vec<Finding>,
 }
 
 impl Findings {
     pub(super) fn new(strictness: Strictness) -> Self {
-        Self { strictness, problems: Vec::new() }
+        Self { strictness, found: Vec::new() }
     }
 
     /// # Errors
@@ -54,15 +46,15 @@ impl Findings {
     pub(super) fn add(&mut self, fqn: Option<Fqn>, error: StorageError) -> Result<(), StorageError> {
         match self.strictness {
             Strictness::Strict => Err(error),
-            Strictness::Rescue => {
-                self.problems.push(Problem { fqn, error });
+            Strictness::Salvage => {
+                self.found.push(Finding { fqn, fault: error });
                 Ok(())
             }
         }
     }
 
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        self.problems
+    pub(super) fn into_list(self) -> Vec<Finding> {
+        self.found
     }
 }
 
@@ -70,14 +62,10 @@ pub(super) fn corrupt(path: &StorePath, reason: String) -> StorageError {
     StorageError::Corrupt { path: path.clone(), offset: 0, reason }
 }
 
-pub(super) fn unsupported(what: String) -> StorageError {
-    StorageError::Unsupported { format: "dcp", what }
-}
-
-/// A pickle that is unsound is corrupt; one that says what cannot be expressed is not supported.
+/// A pickle that is unsound is corrupt; one that says what cannot be expressed is not readable.
 pub(super) fn unreadable(path: &StorePath, error: PickleError) -> StorageError {
     match *error.fault {
-        Fault::Unsupported(what) => unsupported(what),
+        Fault::Unsupported(what) => StorageError::Unreadable { path: path.clone(), offset: error.position, what },
         fault => StorageError::Corrupt { path: path.clone(), offset: error.position, reason: fault.to_string() },
     }
 }

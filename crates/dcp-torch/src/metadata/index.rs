@@ -46,7 +46,8 @@ impl Index {
     }
 
     /// Every file that something lies in.
-    pub(crate) fn files(&self) -> &[StorePath] {
+    #[cfg(test)]
+    pub(super) fn files(&self) -> &[StorePath] {
         &self.files
     }
 

@@ -15,32 +15,22 @@ mod storage;
 mod tests;
 mod words;
 
-use dcp_storage::{StorageError, StorePath};
+use bytes::Bytes;
+use dcp_storage::{Finding, StorageError, StorePath, Strictness};
 
-pub(crate) use flaw::Problem;
-#[allow(unused_imports, reason = "the format that uses these parts is built on top of them")]
 pub(crate) use index::{Index, Place, Transform};
 
 use draft::Files;
 use flaw::Findings;
 
-/// Whether one bad entry makes the whole index bad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Strictness {
-    /// It does.
-    Strict,
-    /// It is left out, and told of. Files that do not decode at all are still errors.
-    Rescue,
-}
-
 /// Decodes the index of a checkpoint from its one file, or from the files of its ranks in the order of ranks.
 ///
 /// # Errors
-/// [`StorageError::Corrupt`], [`StorageError::Unsupported`] or [`StorageError::InvalidPath`] for the first fault.
+/// [`StorageError::Corrupt`], [`StorageError::Unreadable`] or [`StorageError::InvalidPath`] for the first fault.
 pub(crate) fn decode(
-    files: &[(StorePath, &[u8])],
+    files: &[(StorePath, Bytes)],
     strictness: Strictness,
-) -> Result<(Index, Vec<Problem>), StorageError> {
+) -> Result<(Index, Vec<Finding>), StorageError> {
     let mut findings = Findings::new(strictness);
     let mut names = Files::default();
     let mut drafts = Vec::with_capacity(files.len());
@@ -48,5 +38,5 @@ pub(crate) fn decode(
         drafts.push((path, draft::read(path, bytes, &mut names, &mut findings)?));
     }
     let index = index::build(merge::merge(drafts, &mut findings)?, names, &mut findings)?;
-    Ok((index, findings.into_problems()))
+    Ok((index, findings.into_list()))
 }

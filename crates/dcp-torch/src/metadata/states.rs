@@ -67,61 +67,66 @@ pub(super) struct Storage<'a> {
 impl<'a> Object<'a> {
     /// The object of a class with this state.
     pub(super) fn filled(class: Class, state: &Item<'a>, words: &mut Words<'a>) -> Result<Self, Flaw> {
-        let attribute = |name| attribute(state, name);
+        let pairs = match state {
+            Node::Dict(pairs) => pairs.borrow(),
+            _ if class == Class::Properties => return properties(state, words),
+            other => return Err(Flaw::corrupt(format_args!("{} as the state of an object", other.kind()))),
+        };
+        let state = Attributes(&pairs);
         Ok(match class {
             Class::Metadata => Self::Metadata(Box::new(Top {
-                state_dict: attribute("state_dict_metadata")?,
-                planner: attribute("planner_data")?,
-                storage: attribute("storage_data")?,
+                state_dict: state.required("state_dict_metadata")?.clone(),
+                planner: state.optional("planner_data").cloned().unwrap_or(Node::None),
+                storage: state.required("storage_data")?.clone(),
             })),
             Class::Tensor => {
-                let size = extents(&attribute("size")?, words)?;
-                let dtype = dtype_of(&attribute("properties")?, words)?;
-                Self::Tensor(Box::new(Tensor { dtype, size, chunks: attribute("chunks")? }))
+                let size = extents(state.required("size")?, words)?;
+                let dtype = dtype_of(state.required("properties")?, words)?;
+                Self::Tensor(Box::new(Tensor { dtype, size, chunks: state.required("chunks")?.clone() }))
             }
-            Class::Chunk => {
-                let [offsets, sizes] = [attribute("offsets")?, attribute("sizes")?];
-                Self::Chunk { offsets: extents(&offsets, words)?, sizes: extents(&sizes, words)? }
-            }
+            Class::Chunk => Self::Chunk {
+                offsets: extents(state.required("offsets")?, words)?,
+                sizes: extents(state.required("sizes")?, words)?,
+            },
             Class::Index => {
-                let Node::Str(fqn) = attribute("fqn")? else {
+                let Node::Str(fqn) = state.required("fqn")? else {
                     return Err(Flaw::corrupt("a storage key without a name"));
                 };
-                let offset = match attribute("offset")? {
-                    Node::None => None,
-                    offset => Some(extents(&offset, words)?),
-                };
-                let hint = match attribute("index")? {
-                    Node::Int(index) => u32::try_from(index).unwrap_or(u32::MAX),
+                let offset = state.optional("offset").map(|offset| extents(offset, words)).transpose()?;
+                let hint = match state.optional("index") {
+                    Some(Node::Int(index)) => u32::try_from(*index).unwrap_or(u32::MAX),
                     _ => u32::MAX,
                 };
                 Self::Index { fqn, offset, hint }
             }
-            Class::Properties => properties(state, words)?,
             Class::Storage => Self::Storage(Storage {
-                path: match attribute("relative_path")? {
+                path: match state.required("relative_path")? {
                     Node::Str(path) => path,
                     other => return Err(Flaw::corrupt(format_args!("{} as the path of a file", other.kind()))),
                 },
-                offset: count(&attribute("offset")?, "the offset")?,
-                length: count(&attribute("length")?, "the length")?,
-                zstd: transforms(&attribute("transform_descriptors")?)?,
+                offset: count(state.required("offset")?, "the offset")?,
+                length: count(state.required("length")?, "the length")?,
+                zstd: state.optional("transform_descriptors").map_or(Ok(0), transforms)?,
             }),
+            Class::Properties => return Err(Flaw::corrupt("properties of another form")),
             Class::Bytes => Self::Bytes,
             Class::StorageMeta => Self::StorageMeta,
         })
     }
 }
 
-/// An attribute from the dict that a state is; `None` where it is missing, as in Python.
-fn attribute<'a>(state: &Item<'a>, name: &str) -> Result<Item<'a>, Flaw> {
-    match state {
-        Node::Dict(pairs) => {
-            let pairs = pairs.borrow();
-            let found = pairs.iter().rev().find(|(key, _)| matches!(key, Node::Str(key) if *key == name));
-            Ok(found.map_or(Node::None, |(_, value)| value.clone()))
-        }
-        other => Err(Flaw::corrupt(format_args!("{} as the state of an object", other.kind()))),
+/// The dict that a state is.
+struct Attributes<'s, 'a>(&'s [(Item<'a>, Item<'a>)]);
+
+impl<'s, 'a> Attributes<'s, 'a> {
+    /// What is missing is `None` in Python.
+    fn optional(&self, name: &str) -> Option<&'s Item<'a>> {
+        let found = self.0.iter().rev().find(|(key, _)| matches!(key, Node::Str(key) if *key == name));
+        found.map(|(_, value)| value).filter(|value| !matches!(value, Node::None))
+    }
+
+    fn required(&self, name: &str) -> Result<&'s Item<'a>, Flaw> {
+        self.optional(name).ok_or_else(|| Flaw::corrupt(format_args!("an object without {name}")))
     }
 }
 
@@ -148,7 +153,7 @@ fn properties<'a>(state: &Item<'a>, words: &Words<'a>) -> Result<Object<'a>, Fla
         Node::Atom(Atom::DType(dtype)) => Ok(Object::Properties { dtype: *dtype }),
         Node::Atom(Atom::ForeignDType(number)) => {
             let name = FOREIGN_DTYPES.get(usize::from(*number)).unwrap_or(&"?");
-            Err(Flaw::Unsupported(format!("the dtype {name}")))
+            Err(Flaw::Unreadable(format!("the dtype {name}")))
         }
         other => Err(Flaw::corrupt(format_args!("{} as a dtype", other.kind()))),
     }
@@ -178,8 +183,7 @@ pub(super) const MOST_TRANSFORMS: usize = 4;
 
 fn transforms(node: &Item<'_>) -> Result<u8, Flaw> {
     let Node::List(descriptors) = node else {
-        let none = matches!(node, Node::None);
-        return if none { Ok(0) } else { Err(Flaw::corrupt(format_args!("{} as transforms", node.kind()))) };
+        return Err(Flaw::corrupt(format_args!("{} as transforms", node.kind())));
     };
     let descriptors = descriptors.borrow();
     if descriptors.len() > MOST_TRANSFORMS {
@@ -188,7 +192,7 @@ fn transforms(node: &Item<'_>) -> Result<u8, Flaw> {
     for descriptor in descriptors.iter() {
         match descriptor {
             Node::Str("stream.zstd/1") => {}
-            Node::Str(other) => return Err(Flaw::Unsupported(format!("the transform {}", short(other)))),
+            Node::Str(other) => return Err(Flaw::Unreadable(format!("the transform {}", short(other)))),
             other => return Err(Flaw::corrupt(format_args!("{} as a transform", other.kind()))),
         }
     }

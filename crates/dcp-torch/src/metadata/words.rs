@@ -112,7 +112,7 @@ impl<'a> Vocabulary<'a> for Words<'a> {
     type Atom = Atom;
     type Object = Object<'a>;
 
-    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Atom, Fault> {
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Atom, Box<Fault>> {
         Ok(match (module, name) {
             (METADATA, "Metadata") => Atom::Class(Class::Metadata),
             (METADATA, "TensorStorageMetadata") => Atom::Class(Class::Tensor),
@@ -139,7 +139,7 @@ impl<'a> Vocabulary<'a> for Words<'a> {
         })
     }
 
-    fn call(&mut self, callable: &Node<'a, Self>, args: Nodes<'a, Self>) -> Result<Node<'a, Self>, Fault> {
+    fn call(&mut self, callable: &Node<'a, Self>, args: Nodes<'a, Self>) -> Result<Node<'a, Self>, Box<Fault>> {
         let atom = match (callable, &*args) {
             (Node::Atom(Atom::Size), [Node::Tuple(extents)]) => match self.keep(extents.items()) {
                 Ok(extents) => Atom::Extents(extents),
@@ -147,7 +147,7 @@ impl<'a> Vocabulary<'a> for Words<'a> {
             },
             (Node::Atom(Atom::GetLayout), [Node::Str("torch.strided")]) => Atom::Strided,
             (Node::Atom(Atom::GetLayout), [Node::Str(layout)]) => {
-                Atom::Flawed(self.note(Flaw::Unsupported(format!("the layout {}", short(layout)))))
+                Atom::Flawed(self.note(Flaw::Unreadable(format!("the layout {}", short(layout)))))
             }
             (Node::Atom(Atom::Ignored), _) => Atom::Ignored,
             _ => return Err(Fault::malformed("a call of something else", "a shape, layout, memory format or path")),
@@ -160,14 +160,14 @@ impl<'a> Vocabulary<'a> for Words<'a> {
         class: &Node<'a, Self>,
         args: Nodes<'a, Self>,
         kwargs: Option<Node<'a, Self>>,
-    ) -> Result<Node<'a, Self>, Fault> {
+    ) -> Result<Node<'a, Self>, Box<Fault>> {
         match (class, &*args, kwargs) {
             (Node::Atom(Atom::Class(class)), [], None) => Ok(Node::object(Object::New(*class))),
             _ => Err(Fault::malformed("an object made of something else", "one made of a class and nothing else")),
         }
     }
 
-    fn set_state(&mut self, object: &mut Object<'a>, state: Node<'a, Self>) -> Result<(), Fault> {
+    fn set_state(&mut self, object: &mut Object<'a>, state: Node<'a, Self>) -> Result<(), Box<Fault>> {
         let Object::New(class) = object else {
             return Err(Fault::malformed("a second state of an object", "one"));
         };

@@ -11,7 +11,7 @@ pub(super) fn call<'a>(
     objects: &mut Objects,
     global: Global,
     args: &[ObjectNode<'a>],
-) -> Result<ObjectNode<'a>, Fault> {
+) -> Result<ObjectNode<'a>, Box<Fault>> {
     let object = match (global, args) {
         (Global::Foreign, _) => Object::Foreign,
         (Global::RebuildTensorV2 | Global::RebuildTensorV3, _) => tensor(global, args)?,
@@ -52,7 +52,7 @@ pub(super) fn call<'a>(
 }
 
 /// What a persistent id stands for: `("storage", class, key, location, numel)`.
-pub(super) fn storage<'a>(id: &ObjectNode<'a>) -> Result<ObjectNode<'a>, Fault> {
+pub(super) fn storage<'a>(id: &ObjectNode<'a>) -> Result<ObjectNode<'a>, Box<Fault>> {
     let expected = "a persistent id of a storage";
     let Node::Tuple(id) = id else { return Err(Fault::malformed(id.kind(), expected)) };
     let [Node::Str("storage"), Node::Atom(class), Node::Str(key), Node::Str(_), Node::Int(numel), ..] = &id.items()[..]
@@ -66,7 +66,7 @@ pub(super) fn storage<'a>(id: &ObjectNode<'a>) -> Result<ObjectNode<'a>, Fault> 
 }
 
 /// `(storage, offset, size, stride, requires_grad, hooks, [dtype,] [flags])`.
-fn tensor<'a>(global: Global, args: &[ObjectNode<'a>]) -> Result<Object<'a>, Fault> {
+fn tensor<'a>(global: Global, args: &[ObjectNode<'a>]) -> Result<Object<'a>, Box<Fault>> {
     let [Node::Object(storage), offset, size, stride, Node::Bool(requires_grad), _, rest @ ..] = args else {
         return Err(arguments(global));
     };
@@ -114,7 +114,7 @@ fn tensor<'a>(global: Global, args: &[ObjectNode<'a>]) -> Result<Object<'a>, Fau
 }
 
 /// `(data, requires_grad, hooks)`.
-fn parameter<'a>(data: &ObjectNode<'a>, requires_grad: &ObjectNode<'a>) -> Result<Object<'a>, Fault> {
+fn parameter<'a>(data: &ObjectNode<'a>, requires_grad: &ObjectNode<'a>) -> Result<Object<'a>, Box<Fault>> {
     let (Node::Object(data), Node::Bool(requires_grad)) = (data, requires_grad) else {
         return Err(arguments(Global::RebuildParameter));
     };
@@ -127,7 +127,7 @@ fn parameter<'a>(data: &ObjectNode<'a>, requires_grad: &ObjectNode<'a>) -> Resul
 }
 
 /// `(type, [index])`.
-fn device(args: &[ObjectNode<'_>]) -> Result<String, Fault> {
+fn device(args: &[ObjectNode<'_>]) -> Result<String, Box<Fault>> {
     match args {
         [Node::Str(kind)] => Ok((*kind).to_owned()),
         [Node::Str(kind), Node::Int(index)] => Ok(format!("{kind}:{index}")),
@@ -135,12 +135,12 @@ fn device(args: &[ObjectNode<'_>]) -> Result<String, Fault> {
     }
 }
 
-fn extents(node: &ObjectNode<'_>) -> Result<Vec<u64>, Fault> {
+fn extents(node: &ObjectNode<'_>) -> Result<Vec<u64>, Box<Fault>> {
     let positive = |extent: i64| u64::try_from(extent).map_err(|_| Fault::malformed(extent, "an extent or stride"));
     integers(node)?.into_iter().map(positive).collect()
 }
 
-fn extent(node: &ObjectNode<'_>) -> Result<u64, Fault> {
+fn extent(node: &ObjectNode<'_>) -> Result<u64, Box<Fault>> {
     match node {
         Node::Int(value) => u64::try_from(*value).map_err(|_| Fault::malformed(value, "an offset")),
         _ => Err(Fault::malformed(node.kind(), "an offset")),
@@ -148,7 +148,7 @@ fn extent(node: &ObjectNode<'_>) -> Result<u64, Fault> {
 }
 
 /// A tuple of integers, or a `torch.Size`.
-fn integers(node: &ObjectNode<'_>) -> Result<Vec<i64>, Fault> {
+fn integers(node: &ObjectNode<'_>) -> Result<Vec<i64>, Box<Fault>> {
     let integer = |item: &ObjectNode<'_>| match item {
         Node::Int(value) => Ok(*value),
         _ => Err(Fault::malformed(item.kind(), "an integer")),
@@ -164,7 +164,7 @@ fn integers(node: &ObjectNode<'_>) -> Result<Vec<i64>, Fault> {
     }
 }
 
-fn float(node: &ObjectNode<'_>) -> Result<f64, Fault> {
+fn float(node: &ObjectNode<'_>) -> Result<f64, Box<Fault>> {
     match node {
         Node::Float(value) => Ok(*value),
         Node::Int(value) => Ok(*value as f64),
@@ -172,13 +172,13 @@ fn float(node: &ObjectNode<'_>) -> Result<f64, Fault> {
     }
 }
 
-fn hashable<'a>(items: &[ObjectNode<'a>]) -> Result<Vec<ObjectNode<'a>>, Fault> {
+fn hashable<'a>(items: &[ObjectNode<'a>]) -> Result<Vec<ObjectNode<'a>>, Box<Fault>> {
     match items.iter().find(|item| !item.is_hashable()) {
         Some(item) => Err(Fault::malformed(item.kind(), "something hashable")),
         None => Ok(items.to_vec()),
     }
 }
 
-fn arguments(global: Global) -> Fault {
+fn arguments(global: Global) -> Box<Fault> {
     Fault::malformed(format!("other arguments of {global:?}"), "those that PyTorch gives it")
 }

@@ -69,22 +69,22 @@ impl Objects {
     }
 
     /// A copy of bytes that were made before.
-    pub(super) fn copy(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Fault> {
+    pub(super) fn copy(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Box<Fault>> {
         self.spend(bytes.len())?;
         Ok(bytes.to_vec())
     }
 
     /// Bytes from text whose characters are bytes, as Python writes them in protocol 2.
-    pub(super) fn encode(&mut self, text: &str) -> Result<Vec<u8>, Fault> {
+    pub(super) fn encode(&mut self, text: &str) -> Result<Vec<u8>, Box<Fault>> {
         self.spend(text.len())?;
         let byte =
             |char: char| u8::try_from(u32::from(char)).map_err(|_| Fault::malformed(char, "a character of Latin-1"));
         text.chars().map(byte).collect()
     }
 
-    fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
+    fn spend(&mut self, bytes: usize) -> Result<(), Box<Fault>> {
         let Some(left) = self.text_left.checked_sub(bytes) else {
-            return Err(Fault::Limit { what: "the bytes made of text", limit: self.text_left as u64 });
+            return Err(Fault::limit("what is made anew", self.text_left as u64));
         };
         self.text_left = left;
         Ok(())
@@ -95,7 +95,7 @@ impl<'a> Vocabulary<'a> for Objects {
     type Atom = Global;
     type Object = Object<'a>;
 
-    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Global, Fault> {
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Global, Box<Fault>> {
         let global = known(module, name);
         if global == Global::Foreign {
             self.foreign.insert(format!("{module}.{name}").into());
@@ -103,7 +103,7 @@ impl<'a> Vocabulary<'a> for Objects {
         Ok(global)
     }
 
-    fn call(&mut self, callable: &ObjectNode<'a>, args: Nodes<'a, Self>) -> Result<ObjectNode<'a>, Fault> {
+    fn call(&mut self, callable: &ObjectNode<'a>, args: Nodes<'a, Self>) -> Result<ObjectNode<'a>, Box<Fault>> {
         match callable {
             Node::Atom(global) => rebuild::call(self, *global, &args),
             _ => Ok(Node::object(Object::Foreign)),
@@ -115,11 +115,11 @@ impl<'a> Vocabulary<'a> for Objects {
         class: &ObjectNode<'a>,
         args: Nodes<'a, Self>,
         _kwargs: Option<ObjectNode<'a>>,
-    ) -> Result<ObjectNode<'a>, Fault> {
+    ) -> Result<ObjectNode<'a>, Box<Fault>> {
         self.call(class, args)
     }
 
-    fn set_state(&mut self, object: &mut Object<'a>, _state: ObjectNode<'a>) -> Result<(), Fault> {
+    fn set_state(&mut self, object: &mut Object<'a>, _state: ObjectNode<'a>) -> Result<(), Box<Fault>> {
         // A module's state dict has attributes, of which nothing is lost that a state needs (`_metadata`); nothing else that is
         // known here has any.
         if !matches!(object, Object::OrderedDict(_) | Object::Foreign) {
@@ -129,14 +129,14 @@ impl<'a> Vocabulary<'a> for Objects {
         Ok(())
     }
 
-    fn append(&mut self, object: &mut Object<'a>, _items: Vec<ObjectNode<'a>>) -> Result<(), Fault> {
+    fn append(&mut self, object: &mut Object<'a>, _items: Vec<ObjectNode<'a>>) -> Result<(), Box<Fault>> {
         match object {
             Object::Foreign => Ok(()),
             _ => Err(Fault::malformed("items for an object that takes none", "a list")),
         }
     }
 
-    fn set_items(&mut self, object: &mut Object<'a>, pairs: Vec<Pair<'a, Self>>) -> Result<(), Fault> {
+    fn set_items(&mut self, object: &mut Object<'a>, pairs: Vec<Pair<'a, Self>>) -> Result<(), Box<Fault>> {
         match object {
             Object::Foreign => Ok(()),
             Object::OrderedDict(items) => {
@@ -147,7 +147,7 @@ impl<'a> Vocabulary<'a> for Objects {
         }
     }
 
-    fn persistent(&mut self, id: ObjectNode<'a>) -> Result<ObjectNode<'a>, Fault> {
+    fn persistent(&mut self, id: ObjectNode<'a>) -> Result<ObjectNode<'a>, Box<Fault>> {
         rebuild::storage(&id)
     }
 }

@@ -8,11 +8,11 @@ use std::fmt;
 pub(crate) struct PickleError {
     /// Where the operation at fault starts, counted from the start of the pickle.
     pub(crate) position: u64,
-    /// What is wrong. Boxed: it travels through every step of the machine.
+    /// What is wrong.
     pub(crate) fault: Box<Fault>,
 }
 
-/// What is wrong with a pickle.
+/// What is wrong with a pickle. Boxed wherever it travels: every step of the machine might return one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
     /// It is no pickle, or does not mean what it should.
@@ -45,19 +45,28 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) fn malformed(what: impl fmt::Display, expected: &'static str) -> Self {
-        Self::Malformed { what: what.to_string(), expected }
+    #[cold]
+    pub(crate) fn malformed(what: impl fmt::Display, expected: &'static str) -> Box<Self> {
+        Box::new(Self::Malformed { what: what.to_string(), expected })
     }
 
-    pub(crate) fn forbidden(module: &str, name: &str) -> Self {
-        Self::Forbidden { module: module.into(), name: name.into() }
+    #[cold]
+    pub(crate) fn forbidden(module: &str, name: &str) -> Box<Self> {
+        Box::new(Self::Forbidden { module: module.into(), name: name.into() })
     }
 
-    pub(crate) fn unsupported(what: impl fmt::Display) -> Self {
-        Self::Unsupported(what.to_string())
+    #[cold]
+    pub(crate) fn unsupported(what: impl fmt::Display) -> Box<Self> {
+        Box::new(Self::Unsupported(what.to_string()))
     }
 
-    pub(crate) fn at(self, position: usize) -> PickleError {
-        PickleError { position: position as u64, fault: Box::new(self) }
+    #[cold]
+    pub(crate) fn limit(what: &'static str, limit: impl Into<u64>) -> Box<Self> {
+        Box::new(Self::Limit { what, limit: limit.into() })
+    }
+
+    #[cold]
+    pub(crate) fn at(self: Box<Self>, position: usize) -> PickleError {
+        PickleError { position: position as u64, fault: self }
     }
 }

@@ -1,9 +1,9 @@
 //! The stack machine.
 
+use super::fill::{check_hashable, pairs};
 use super::memo::Memo;
-use super::node::{Measure, Shared};
+use super::node::Measure;
 use super::op::{Op, Ops};
-use super::vocabulary::Pair;
 use super::{Fault, Node, Nodes, PickleError, Vocabulary};
 
 /// Reads the pickle that the bytes start with; returns what it builds and how many bytes it takes.
@@ -13,7 +13,8 @@ pub(crate) fn unpickle<'a, V: Vocabulary<'a>>(
 ) -> Result<(Node<'a, V>, usize), PickleError> {
     let memo = Memo::foresee(bytes)?;
     let heaviest = u32::try_from(bytes.len()).unwrap_or(u32::MAX).saturating_mul(8).saturating_add(1 << 20);
-    let mut machine = Machine { vocabulary, memo, stack: Vec::new(), marks: Vec::new(), heaviest };
+    let unit = Node::tuple([].into());
+    let mut machine = Machine { vocabulary, memo, stack: Vec::new(), marks: Vec::new(), heaviest, unit };
     let mut ops = Ops::new(bytes);
     loop {
         let position = ops.position();
@@ -29,23 +30,29 @@ pub(crate) fn unpickle<'a, V: Vocabulary<'a>>(
 /// The deepest nesting: so little that recursion over a node is safe on any thread's stack.
 const DEEPEST: u8 = 100;
 
-struct Machine<'v, 'a, V: Vocabulary<'a>> {
-    vocabulary: &'v mut V,
+pub(super) struct Machine<'v, 'a, V: Vocabulary<'a>> {
+    pub(super) vocabulary: &'v mut V,
     memo: Memo<'a, V>,
-    stack: Vec<Node<'a, V>>,
+    pub(super) stack: Vec<Node<'a, V>>,
     /// The height of the stack at each mark.
-    marks: Vec<usize>,
+    pub(super) marks: Vec<usize>,
     heaviest: u32,
+    /// The empty tuple: half of all objects are made of it.
+    unit: Node<'a, V>,
 }
 
 impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     #[inline]
-    fn step(&mut self, op: Op<'a>) -> Result<(), Fault> {
+    fn step(&mut self, op: Op<'a>) -> Result<(), Box<Fault>> {
         match op {
             Op::Nothing | Op::Stop => {}
             Op::Mark => self.marks.push(self.stack.len()),
             Op::Pop => self.drop_top()?,
             Op::PopMark => drop(self.pop_marked()?),
+            Op::Dup => {
+                let node = top(&self.stack, &self.marks)?.clone();
+                self.stack.push(node);
+            }
             Op::None => self.stack.push(Node::None),
             Op::Bool(value) => self.stack.push(Node::Bool(value)),
             Op::Int(value) => self.stack.push(Node::Int(value)),
@@ -54,6 +61,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
             Op::Text(text) => self.stack.push(Node::Str(utf8(text)?)),
             Op::Bytes(bytes) => self.stack.push(Node::Bytes(bytes)),
             Op::ByteArray(bytes) => self.stack.push(Node::ByteArray(bytes)),
+            Op::TupleOf(0) => self.stack.push(self.unit.clone()),
             Op::TupleOf(count) => self.tuple_of(count.into())?,
             Op::Tuple => {
                 let items = self.pop_marked()?.collect();
@@ -145,32 +153,33 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
             }
             Op::Get(slot) => {
                 let node = self.memo.get(slot)?;
-                self.stack.push(node);
+                self.stack.push(node.clone());
             }
         }
         Ok(())
     }
 
-    fn finish(&mut self) -> Result<Node<'a, V>, Fault> {
+    fn finish(&mut self) -> Result<Node<'a, V>, Box<Fault>> {
         let root = self.pop()?;
         let left = self.stack.len() + self.marks.len();
         if left == 0 { Ok(root) } else { Err(Fault::malformed(format_args!("{left} more things on the stack"), "one")) }
     }
 
     #[inline]
-    fn pop(&mut self) -> Result<Node<'a, V>, Fault> {
+    pub(super) fn pop(&mut self) -> Result<Node<'a, V>, Box<Fault>> {
         top(&self.stack, &self.marks)?;
         self.stack.pop().ok_or_else(empty)
     }
 
     /// The nodes above the last mark.
     #[inline]
-    fn pop_marked(&mut self) -> Result<std::vec::Drain<'_, Node<'a, V>>, Fault> {
+    fn pop_marked(&mut self) -> Result<std::vec::Drain<'_, Node<'a, V>>, Box<Fault>> {
         let mark = self.marks.pop().ok_or_else(|| Fault::malformed("no mark", "one on the stack"))?;
         Ok(self.stack.drain(mark..))
     }
 
-    fn pop_args(&mut self) -> Result<Nodes<'a, V>, Fault> {
+    #[inline]
+    fn pop_args(&mut self) -> Result<Nodes<'a, V>, Box<Fault>> {
         match self.pop()? {
             Node::Tuple(args) => Ok(args.items().clone()),
             other => Err(Fault::malformed(other.kind(), "a tuple of arguments")),
@@ -178,7 +187,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     }
 
     /// POP takes a mark if there is one on top.
-    fn drop_top(&mut self) -> Result<(), Fault> {
+    fn drop_top(&mut self) -> Result<(), Box<Fault>> {
         match self.marks.last() {
             Some(mark) if *mark == self.stack.len() => drop(self.marks.pop()),
             _ => drop(self.pop()?),
@@ -186,14 +195,15 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
         Ok(())
     }
 
-    fn push(&mut self, node: Node<'a, V>) -> Result<(), Fault> {
+    #[inline]
+    fn push(&mut self, node: Node<'a, V>) -> Result<(), Box<Fault>> {
         self.check(node.measure())?;
         self.stack.push(node);
         Ok(())
     }
 
     /// Pushes what the vocabulary made of something of this measure. Something that was there before is as heavy as it was.
-    fn push_made(&mut self, node: Node<'a, V>, measure: Measure) -> Result<(), Fault> {
+    fn push_made(&mut self, node: Node<'a, V>, measure: Measure) -> Result<(), Box<Fault>> {
         if let Node::Object(object) = &node
             && !object.is_closed()
         {
@@ -202,99 +212,39 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
         self.push(node)
     }
 
-    fn check(&self, measure: Measure) -> Result<(), Fault> {
+    #[inline]
+    pub(super) fn check(&self, measure: Measure) -> Result<(), Box<Fault>> {
         if measure.depth > DEEPEST {
-            return Err(Fault::Limit { what: "the depth of nesting", limit: DEEPEST.into() });
+            return Err(Fault::limit("the depth of nesting", DEEPEST));
         }
         if measure.weight > self.heaviest {
-            return Err(Fault::Limit { what: "the expanded size", limit: self.heaviest.into() });
+            return Err(Fault::limit("the expanded size", self.heaviest));
         }
         Ok(())
     }
 
-    fn tuple_of(&mut self, count: usize) -> Result<(), Fault> {
+    #[inline]
+    fn tuple_of(&mut self, count: usize) -> Result<(), Box<Fault>> {
         let start =
             self.stack.len().checked_sub(count).filter(|start| *start >= fence(&self.marks)).ok_or_else(empty)?;
         let items = self.stack.drain(start..).collect();
         self.push(Node::tuple(items))
     }
 
-    fn append(&mut self, items: Vec<Node<'a, V>>) -> Result<(), Fault> {
-        let added = Measure::around(&items);
-        match top(&self.stack, &self.marks)? {
-            Node::List(list) => {
-                self.grow(list, added)?;
-                list.change(|list| list.extend(items)).ok_or_else(closed)
-            }
-            Node::Object(object) => {
-                self.grow(object, added)?;
-                object.change(|object| self.vocabulary.append(object, items)).ok_or_else(closed)?
-            }
-            other => Err(Fault::malformed(other.kind(), "a list")),
-        }
-    }
-
-    fn set_items(&mut self, pairs: Vec<Pair<'a, V>>) -> Result<(), Fault> {
-        let added = Measure::around(pairs.iter().flat_map(|(key, value)| [key, value]));
-        match top(&self.stack, &self.marks)? {
-            Node::Dict(dict) => {
-                self.grow(dict, added)?;
-                let extend = |dict: &mut Vec<_>| if dict.is_empty() { *dict = pairs } else { dict.extend(pairs) };
-                dict.change(extend).ok_or_else(closed)
-            }
-            Node::Object(object) => {
-                self.grow(object, added)?;
-                object.change(|object| self.vocabulary.set_items(object, pairs)).ok_or_else(closed)?
-            }
-            other => Err(Fault::malformed(other.kind(), "a dict")),
-        }
-    }
-
-    fn add_items(&mut self, items: Vec<Node<'a, V>>) -> Result<(), Fault> {
-        check_hashable(items.iter())?;
-        let added = Measure::around(&items);
-        match top(&self.stack, &self.marks)? {
-            Node::Set(set) => {
-                self.grow(set, added)?;
-                set.change(|set| set.extend(items)).ok_or_else(closed)
-            }
-            other => Err(Fault::malformed(other.kind(), "a set")),
-        }
-    }
-
-    /// Counts in what is put into a container.
-    fn grow<T>(&self, container: &Shared<T>, added: Measure) -> Result<(), Fault> {
-        let Measure { weight, depth } = container.measure();
-        let grown = Measure { weight: weight.saturating_add(added.weight), depth: depth.max(added.depth) };
-        container.set_measure(grown);
-        self.check(grown)
-    }
-
-    fn make(&mut self, class: &Node<'a, V>, args: Nodes<'a, V>, kwargs: Option<Node<'a, V>>) -> Result<(), Fault> {
+    #[inline]
+    fn make(&mut self, class: &Node<'a, V>, args: Nodes<'a, V>, kwargs: Option<Node<'a, V>>) -> Result<(), Box<Fault>> {
         let measure = Measure::around(args.iter().chain(&kwargs));
         let made = self.vocabulary.make(class, args, kwargs)?;
         self.push_made(made, measure)
     }
 
-    fn build(&mut self) -> Result<(), Fault> {
-        let state = self.pop()?;
-        let added = Measure::around([&state]);
-        match top(&self.stack, &self.marks)? {
-            Node::Object(object) => {
-                self.grow(object, added)?;
-                object.change(|object| self.vocabulary.set_state(object, state)).ok_or_else(closed)?
-            }
-            other => Err(Fault::malformed(other.kind(), "an object that takes a state")),
-        }
-    }
-
-    fn global(&mut self, lines: &'a [u8]) -> Result<Node<'a, V>, Fault> {
+    fn global(&mut self, lines: &'a [u8]) -> Result<Node<'a, V>, Box<Fault>> {
         let mut lines = utf8(lines)?.lines();
         let (module, name) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
         Ok(Node::Atom(self.vocabulary.global(module, name)?))
     }
 
-    fn stack_global(&mut self) -> Result<(), Fault> {
+    fn stack_global(&mut self) -> Result<(), Box<Fault>> {
         match (self.pop()?, self.pop()?) {
             (Node::Str(name), Node::Str(module)) => {
                 let global = self.vocabulary.global(module, name)?;
@@ -316,21 +266,16 @@ fn fence(marks: &[usize]) -> usize {
 
 /// The topmost node; nodes below a mark are out of reach.
 #[inline]
-fn top<'s, T>(stack: &'s [T], marks: &[usize]) -> Result<&'s T, Fault> {
+pub(super) fn top<'s, T>(stack: &'s [T], marks: &[usize]) -> Result<&'s T, Box<Fault>> {
     stack.get(fence(marks)..).and_then(<[T]>::last).ok_or_else(empty)
 }
 
 #[cold]
-fn empty() -> Fault {
+fn empty() -> Box<Fault> {
     Fault::malformed("an empty stack", "something on it")
 }
 
-#[cold]
-fn closed() -> Fault {
-    Fault::unsupported("an object that holds itself, or changes after it was put into another one,")
-}
-
-fn utf8(text: &[u8]) -> Result<&str, Fault> {
+fn utf8(text: &[u8]) -> Result<&str, Box<Fault>> {
     std::str::from_utf8(text).map_err(|_| Fault::unsupported("text that is not UTF-8"))
 }
 
@@ -347,26 +292,4 @@ fn integer<'a, V: Vocabulary<'a>>(digits: &'a [u8]) -> Node<'a, V> {
     } else {
         Node::BigInt(digits)
     }
-}
-
-fn check_hashable<'i, 'a: 'i, V: Vocabulary<'a> + 'i>(
-    mut nodes: impl Iterator<Item = &'i Node<'a, V>>,
-) -> Result<(), Fault> {
-    match nodes.find(|node| !node.is_hashable()) {
-        Some(node) => Err(Fault::malformed(node.kind(), "something hashable")),
-        None => Ok(()),
-    }
-}
-
-/// Every second node is a key.
-fn pairs<'a, V: Vocabulary<'a>>(
-    mut nodes: impl ExactSizeIterator<Item = Node<'a, V>>,
-) -> Result<Vec<Pair<'a, V>>, Fault> {
-    let mut pairs = Vec::with_capacity(nodes.len() / 2);
-    while let Some(key) = nodes.next() {
-        let value = nodes.next().ok_or_else(|| Fault::malformed("a key alone", "a key and its value"))?;
-        check_hashable([&key].into_iter())?;
-        pairs.push((key, value));
-    }
-    Ok(pairs)
 }

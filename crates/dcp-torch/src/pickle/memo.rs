@@ -26,7 +26,7 @@ impl<'a, V: Vocabulary<'a>> Memo<'a, V> {
             match ops.next()? {
                 Op::Stop => break,
                 Op::Put(slot) | Op::Get(slot) if slot >= limit => {
-                    return Err(Fault::Limit { what: "the number of a memo slot", limit }.at(position));
+                    return Err(Fault::limit("the number of a memo slot", limit).at(position));
                 }
                 Op::Get(slot) => fetched.insert(slot),
                 Op::Put(_) => puts = true,
@@ -55,8 +55,8 @@ impl<'a, V: Vocabulary<'a>> Memo<'a, V> {
     }
 
     #[inline]
-    pub(super) fn get(&self, slot: u64) -> Result<Node<'a, V>, Fault> {
-        let kept = self.fetched.rank(slot).and_then(|rank| self.nodes.get(rank)?.clone());
+    pub(super) fn get(&self, slot: u64) -> Result<&Node<'a, V>, Box<Fault>> {
+        let kept = self.fetched.rank(slot).and_then(|rank| self.nodes.get(rank)?.as_ref());
         kept.ok_or_else(|| Fault::malformed(format_args!("empty memo slot {slot}"), "one that was filled"))
     }
 }

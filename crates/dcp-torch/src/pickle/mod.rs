@@ -10,6 +10,7 @@
 //! A container that is put into another one is closed: it cannot change any more. So there are no cycles.
 
 mod error;
+mod fill;
 mod machine;
 mod memo;
 mod node;

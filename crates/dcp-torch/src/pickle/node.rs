@@ -11,6 +11,8 @@ use super::vocabulary::Pair;
 pub(crate) type Nodes<'a, V> = Rc<[Node<'a, V>]>;
 
 /// A value. Cheap to clone; clones share their content, as references in Python do.
+// A tag of a whole word: nodes are moved all the time, and so they move in whole words.
+#[repr(u64)]
 pub(crate) enum Node<'a, V: Vocabulary<'a>> {
     /// Python's `None`.
     None,
@@ -44,7 +46,7 @@ pub(crate) enum Node<'a, V: Vocabulary<'a>> {
     Object(Shared<V::Object>),
 }
 
-/// The items of a tuple or frozenset, and what is known of them. Flat, so that a node takes 24 bytes.
+/// The items of a tuple or frozenset, and what is known of them. Flat, so that a node takes 32 bytes.
 pub(crate) struct Fixed<'a, V: Vocabulary<'a>> {
     items: Nodes<'a, V>,
     weight: u32,
@@ -75,11 +77,13 @@ impl Measure {
     pub(super) const LEAF: Self = Self { weight: 1, depth: 0 };
 
     /// Takes something in beside what is already inside.
+    #[inline]
     pub(super) fn join(self, inner: Self) -> Self {
         Self { weight: self.weight.saturating_add(inner.weight), depth: self.depth.max(inner.depth.saturating_add(1)) }
     }
 
     /// Of a container of these items, which are closed by this.
+    #[inline]
     pub(super) fn around<'i, 'a: 'i, V: Vocabulary<'a> + 'i>(items: impl IntoIterator<Item = &'i Node<'a, V>>) -> Self {
         items.into_iter().fold(Self::LEAF, |measure, item| {
             item.close();
@@ -90,6 +94,7 @@ impl Measure {
 
 impl<'a, V: Vocabulary<'a>> Node<'a, V> {
     /// A tuple.
+    #[inline]
     pub(crate) fn tuple(items: Nodes<'a, V>) -> Self {
         Self::Tuple(Fixed::new(items))
     }
@@ -112,6 +117,7 @@ impl<'a, V: Vocabulary<'a>> Node<'a, V> {
     }
 
     /// A dict, of keys that must be hashable.
+    #[inline]
     pub(crate) fn dict(pairs: Vec<Pair<'a, V>>) -> Self {
         let measure = Measure::around(pairs.iter().flat_map(|(key, value)| [key, value]));
         Self::Dict(Shared::new(pairs, measure))
@@ -123,6 +129,7 @@ impl<'a, V: Vocabulary<'a>> Node<'a, V> {
     }
 
     /// Whether this may be a key of a dict.
+    #[inline]
     pub(crate) fn is_hashable(&self) -> bool {
         match self {
             Self::List(_) | Self::Set(_) | Self::Dict(_) | Self::ByteArray(_) => false,
@@ -152,6 +159,7 @@ impl<'a, V: Vocabulary<'a>> Node<'a, V> {
         }
     }
 
+    #[inline]
     pub(super) fn measure(&self) -> Measure {
         match self {
             Self::Tuple(fixed) => fixed.measure(),
@@ -164,6 +172,7 @@ impl<'a, V: Vocabulary<'a>> Node<'a, V> {
     }
 
     /// From here on it is part of something and cannot change.
+    #[inline]
     fn close(&self) {
         match self {
             Self::List(items) | Self::Set(items) => items.0.closed.set(true),
@@ -203,6 +212,7 @@ impl<T> Shared<T> {
     }
 
     /// Changes the content, unless it is closed.
+    #[inline]
     pub(super) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> Option<R> {
         if self.is_closed() {
             return None;
@@ -237,6 +247,7 @@ impl<'a, V: Vocabulary<'a>> Clone for Fixed<'a, V> {
 }
 
 impl<'a, V: Vocabulary<'a>> Clone for Node<'a, V> {
+    #[inline]
     fn clone(&self) -> Self {
         match self {
             Self::None => Self::None,

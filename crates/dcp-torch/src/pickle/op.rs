@@ -11,6 +11,7 @@ pub(super) enum Op<'a> {
     Mark,
     Pop,
     PopMark,
+    Dup,
     None,
     Bool(bool),
     Int(i64),
@@ -74,7 +75,7 @@ impl<'a> Ops<'a> {
     #[inline]
     pub(super) fn next(&mut self) -> Result<Op<'a>, PickleError> {
         let start = self.at;
-        self.read().map_err(|fault| PickleError { position: start as u64, fault })
+        self.read().map_err(|fault| fault.at(start))
     }
 
     #[inline]
@@ -144,10 +145,12 @@ impl<'a> Ops<'a> {
             b'\x82' => self.extension::<1>()?,
             b'\x83' => self.extension::<2>()?,
             b'\x84' => self.extension::<4>()?,
-            b'2' | b'P' | b'S' | b'V' | b'F' | b'\x97' | b'\x98' => {
-                return Err(Fault::unsupported(format_args!("pickle operation 0x{code:02x}")).into());
+            b'S' => Op::Text(self.quoted()?),
+            b'2' => Op::Dup,
+            b'P' | b'V' | b'F' | b'\x97' | b'\x98' => {
+                return Err(Fault::unsupported(format_args!("pickle operation 0x{code:02x}")));
             }
-            _ => return Err(Fault::malformed(format_args!("byte 0x{code:02x}"), "a pickle operation").into()),
+            _ => return Err(Fault::malformed(format_args!("byte 0x{code:02x}"), "a pickle operation")),
         })
     }
 
@@ -155,7 +158,7 @@ impl<'a> Ops<'a> {
     fn protocol(&mut self) -> Result<Op<'a>, Box<Fault>> {
         match self.array()? {
             [version] if version <= NEWEST => Ok(Op::Nothing),
-            [version] => Err(Fault::malformed(format_args!("protocol {version}"), "a protocol up to 5").into()),
+            [version] => Err(Fault::malformed(format_args!("protocol {version}"), "a protocol up to 5")),
         }
     }
 
@@ -170,7 +173,7 @@ impl<'a> Ops<'a> {
     #[cold]
     fn extension<const N: usize>(&mut self) -> Result<Op<'a>, Box<Fault>> {
         let code = self.array::<N>()?.iter().rev().fold(0u32, |code, byte| code << 8 | u32::from(*byte));
-        Err(Fault::forbidden("copyreg", &format!("extension {code}")).into())
+        Err(Fault::forbidden("copyreg", &format!("extension {code}")))
     }
 
     #[inline]
@@ -201,7 +204,7 @@ impl<'a> Ops<'a> {
     fn too_short(&self, needed: u64) -> Box<Fault> {
         let left = self.bytes.len() - self.at;
         let expected = if left == 0 { "an operation, and STOP at last" } else { "as many as are announced" };
-        Fault::malformed(format_args!("{left} bytes before the end where {needed} are needed"), expected).into()
+        Fault::malformed(format_args!("{left} bytes before the end where {needed} are needed"), expected)
     }
 
     #[inline]
@@ -235,8 +238,16 @@ impl<'a> Ops<'a> {
         Ok(&self.bytes[start..self.at])
     }
 
+    /// Text as Python 2 has written it; without escapes.
+    fn quoted(&mut self) -> Result<&'a [u8], Box<Fault>> {
+        match self.line()? {
+            [b'\'', text @ .., b'\''] | [b'"', text @ .., b'"'] if !text.contains(&b'\\') => Ok(text),
+            _ => Err(Fault::unsupported("text with escapes")),
+        }
+    }
+
     fn slot(&mut self) -> Result<u64, Box<Fault>> {
-        parse(self.line()?).ok_or_else(|| Fault::malformed("something else", "the number of a memo slot").into())
+        parse(self.line()?).ok_or_else(|| Fault::malformed("something else", "the number of a memo slot"))
     }
 
     /// An int in decimal digits. Protocol 1 writes truth values as ints with a leading zero.

@@ -13,16 +13,16 @@ use super::{Fault, Node, Nodes};
 ///
 /// A fault ends the reading. What should not end it must become an atom or object that says so.
 pub(crate) trait Vocabulary<'a>: Sized {
-    /// A leaf of this vocabulary: a global, or a small value made by calling one. Never changes, holds no nodes. Best kept to 16 bytes.
+    /// A leaf of this vocabulary: a global, or a small value made by calling one. Never changes, holds no nodes. Up to 24 bytes cost nothing more in a node.
     type Atom: Clone + Debug;
     /// An object that may be filled after it was made. Everyone who fetches it from the memo sees the same one.
     type Object: Debug;
 
     /// The global `module.name`.
-    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Self::Atom, Fault>;
+    fn global(&mut self, module: &'a str, name: &'a str) -> Result<Self::Atom, Box<Fault>>;
 
     /// `callable(*args)`.
-    fn call(&mut self, callable: &Node<'a, Self>, args: Nodes<'a, Self>) -> Result<Node<'a, Self>, Fault>;
+    fn call(&mut self, callable: &Node<'a, Self>, args: Nodes<'a, Self>) -> Result<Node<'a, Self>, Box<Fault>>;
 
     /// `class.__new__(class, *args, **kwargs)`; `kwargs` is a dict.
     fn make(
@@ -30,25 +30,25 @@ pub(crate) trait Vocabulary<'a>: Sized {
         class: &Node<'a, Self>,
         args: Nodes<'a, Self>,
         kwargs: Option<Node<'a, Self>>,
-    ) -> Result<Node<'a, Self>, Fault>;
+    ) -> Result<Node<'a, Self>, Box<Fault>>;
 
     /// `object.__setstate__(state)`.
-    fn set_state(&mut self, object: &mut Self::Object, state: Node<'a, Self>) -> Result<(), Fault>;
+    fn set_state(&mut self, object: &mut Self::Object, state: Node<'a, Self>) -> Result<(), Box<Fault>>;
 
     /// `object.append(item)` for each item: a subclass of list.
-    fn append(&mut self, object: &mut Self::Object, items: Vec<Node<'a, Self>>) -> Result<(), Fault> {
+    fn append(&mut self, object: &mut Self::Object, items: Vec<Node<'a, Self>>) -> Result<(), Box<Fault>> {
         let _ = (object, items);
         Err(Fault::malformed("items for an object that takes none", "a list"))
     }
 
     /// `object[key] = value` for each pair: a subclass of dict.
-    fn set_items(&mut self, object: &mut Self::Object, pairs: Vec<Pair<'a, Self>>) -> Result<(), Fault> {
+    fn set_items(&mut self, object: &mut Self::Object, pairs: Vec<Pair<'a, Self>>) -> Result<(), Box<Fault>> {
         let _ = (object, pairs);
         Err(Fault::malformed("keys for an object that takes none", "a dict"))
     }
 
     /// What a persistent id stands for.
-    fn persistent(&mut self, id: Node<'a, Self>) -> Result<Node<'a, Self>, Fault> {
+    fn persistent(&mut self, id: Node<'a, Self>) -> Result<Node<'a, Self>, Box<Fault>> {
         let _ = id;
         Err(Fault::unsupported("a persistent id"))
     }

@@ -1,0 +1,100 @@
+//! Filling the topmost container.
+
+use super::machine::{Machine, top};
+use super::node::{Measure, Shared};
+use super::vocabulary::Pair;
+use super::{Fault, Node, Vocabulary};
+
+impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
+    pub(super) fn append(&mut self, items: Vec<Node<'a, V>>) -> Result<(), Box<Fault>> {
+        let added = Measure::around(&items);
+        match top(&self.stack, &self.marks)? {
+            Node::List(list) => {
+                self.grow(list, added)?;
+                list.change(|list| list.extend(items)).ok_or_else(closed)
+            }
+            Node::Object(object) => {
+                self.grow(object, added)?;
+                object.change(|object| self.vocabulary.append(object, items)).ok_or_else(closed)?
+            }
+            other => Err(Fault::malformed(other.kind(), "a list")),
+        }
+    }
+
+    pub(super) fn set_items(&mut self, pairs: Vec<Pair<'a, V>>) -> Result<(), Box<Fault>> {
+        let added = Measure::around(pairs.iter().flat_map(|(key, value)| [key, value]));
+        match top(&self.stack, &self.marks)? {
+            Node::Dict(dict) => {
+                self.grow(dict, added)?;
+                let extend = |dict: &mut Vec<_>| if dict.is_empty() { *dict = pairs } else { dict.extend(pairs) };
+                dict.change(extend).ok_or_else(closed)
+            }
+            Node::Object(object) => {
+                self.grow(object, added)?;
+                object.change(|object| self.vocabulary.set_items(object, pairs)).ok_or_else(closed)?
+            }
+            other => Err(Fault::malformed(other.kind(), "a dict")),
+        }
+    }
+
+    pub(super) fn add_items(&mut self, items: Vec<Node<'a, V>>) -> Result<(), Box<Fault>> {
+        check_hashable(items.iter())?;
+        let added = Measure::around(&items);
+        match top(&self.stack, &self.marks)? {
+            Node::Set(set) => {
+                self.grow(set, added)?;
+                set.change(|set| set.extend(items)).ok_or_else(closed)
+            }
+            other => Err(Fault::malformed(other.kind(), "a set")),
+        }
+    }
+
+    pub(super) fn build(&mut self) -> Result<(), Box<Fault>> {
+        let state = self.pop()?;
+        let added = Measure::around([&state]);
+        match top(&self.stack, &self.marks)? {
+            Node::Object(object) => {
+                self.grow(object, added)?;
+                object.change(|object| self.vocabulary.set_state(object, state)).ok_or_else(closed)?
+            }
+            other => Err(Fault::malformed(other.kind(), "an object that takes a state")),
+        }
+    }
+
+    /// Counts in what is put into a container.
+    #[inline]
+    fn grow<T>(&self, container: &Shared<T>, added: Measure) -> Result<(), Box<Fault>> {
+        let Measure { weight, depth } = container.measure();
+        let grown = Measure { weight: weight.saturating_add(added.weight), depth: depth.max(added.depth) };
+        container.set_measure(grown);
+        self.check(grown)
+    }
+}
+
+#[cold]
+fn closed() -> Box<Fault> {
+    Fault::unsupported("an object that holds itself, or changes after it was put into another one,")
+}
+
+pub(super) fn check_hashable<'i, 'a: 'i, V: Vocabulary<'a> + 'i>(
+    mut nodes: impl Iterator<Item = &'i Node<'a, V>>,
+) -> Result<(), Box<Fault>> {
+    match nodes.find(|node| !node.is_hashable()) {
+        Some(node) => Err(Fault::malformed(node.kind(), "something hashable")),
+        None => Ok(()),
+    }
+}
+
+/// Every second node is a key.
+#[inline]
+pub(super) fn pairs<'a, V: Vocabulary<'a>>(
+    mut nodes: impl ExactSizeIterator<Item = Node<'a, V>>,
+) -> Result<Vec<Pair<'a, V>>, Box<Fault>> {
+    let mut pairs = Vec::with_capacity(nodes.len() / 2);
+    while let Some(key) = nodes.next() {
+        let value = nodes.next().ok_or_else(|| Fault::malformed("a key alone", "a key and its value"))?;
+        check_hashable([&key].into_iter())?;
+        pairs.push((key, value));
+    }
+    Ok(pairs)
+}

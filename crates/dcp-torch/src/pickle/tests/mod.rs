@@ -1,0 +1,4 @@
+mod machine;
+mod never_panics;
+mod objects;
+mod symbols;
