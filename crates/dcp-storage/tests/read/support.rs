@@ -16,7 +16,8 @@ use dcp_types::{
     ReadWhat, Region, Segment, Shape, StatePath, TensorEntry, ViewMut,
 };
 
-pub(crate) const FILE: &str = "data";
+const FILE: &str = "data";
+const INDEX: &str = "index";
 
 /// Entries of a checkpoint, and where they are said to lie.
 pub(crate) struct Place {
@@ -33,7 +34,9 @@ impl Place {
 
     pub(crate) fn with(file: &[u8], entries: Vec<(EntryKind, Locator)>, traits: StoreTraits) -> Self {
         let inner = MemoryStore::new();
+        let index = StorePath::parse(INDEX).expect("a name");
         block_on(inner.publish(&path(), file, Precondition::Absent)).expect("publishes");
+        block_on(inner.publish(&index, INDEX.as_bytes(), Precondition::Absent)).expect("publishes");
         let watch = Arc::new(Watch { inner, traits, reads: Mutex::default() });
         let shape = |kind: &EntryKind| match kind {
             EntryKind::Tensor(tensor) => tensor.shape.dims().to_vec(),
@@ -187,7 +190,7 @@ impl OpenedCheckpoint for Shelf {
     }
 
     fn fingerprint(&self) -> Digest {
-        Digest::of(b"said")
+        Digest::of(INDEX.as_bytes())
     }
 
     fn locate(self: Arc<Self>, items: Vec<ReadItem>) -> Box<dyn Ask<Output = Vec<Locator>>> {
@@ -215,7 +218,7 @@ impl Format for Said {
     }
 
     fn index_path(&self) -> StorePath {
-        path()
+        StorePath::parse(INDEX).expect("a name")
     }
 
     fn lay_out(&self, _: &GlobalPlan, _: Rank, _: Generation) -> Result<Vec<FileLayout>, StorageError> {
