@@ -48,7 +48,8 @@ pub trait Decoder: Send {
     /// [`StorageError::Corrupt`] and [`StorageError::Damaged`].
     fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, StorageError>;
 
-    /// How the elements lie in the payload; `None` is the default. Asked once, when the first output is there or the input ends.
+    /// How the elements lie in the payload; `None` is the default. Asked when there is output, or when the input has
+    /// ended; only the first answer counts.
     fn layout(&self) -> Option<&Layout> {
         None
     }

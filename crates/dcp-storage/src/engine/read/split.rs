@@ -122,10 +122,10 @@ fn flat<'a>(extent: &Arc<Extent>, start: u64, bytes: &'a mut [u8], traits: &Stor
     tasks
 }
 
-/// How many bytes one task reads: whole checksum blocks, unless they are large. Parts of those are put together.
+/// How many bytes one task reads: whole checksum blocks, unless they are large. The checksums of their parts are combined.
 fn step(extent: &Extent, traits: &StoreTraits) -> u64 {
-    let block = extent.block();
-    if block > traits.read_size { traits.read_size } else { traits.read_size.next_multiple_of(block) }
+    let (block, size) = (extent.block(), traits.read_size);
+    if extent.widen || block <= size { size.next_multiple_of(block) } else { size }
 }
 
 /// Anything else: cut into boxes, outermost dimension first.
