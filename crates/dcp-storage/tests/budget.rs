@@ -30,7 +30,7 @@ fn buffers_are_bounded() {
     let steps = vec![PostStep::SwapBytes(8), PostStep::Negate];
     let stepped = Layout { steps, ..strided(0, &[COLUMNS, 1]) };
     // In its own order, permuted, interleaved; how much a sink may take beside one buffer.
-    let layouts = [(stepped, 0), (strided(3, &[1, ROWS]), 4 * BUFFER), (strided(0, &[1, 1000]), 64 << 10)];
+    let layouts = [(stepped, 0), (strided(3, &[1, ROWS]), 4 * BUFFER), (strided(0, &[1, 500]), 64 << 10)];
     for (layout, staged) in layouts {
         for (block, verify) in [(0, Verify::None), (1 << 16, Verify::All), (1 << 40, Verify::All)] {
             let entries = vec![(tensor(DType::Float64, &[ROWS, COLUMNS]), extent(0, &payload, layout.clone(), block))];

@@ -156,3 +156,31 @@ fn a_block_of_nothing_is_corrupt() {
     let outcome = place.bytes(DType::UInt8, place.whole(0));
     assert!(matches!(outcome, Err(StorageError::Corrupt { .. })), "{outcome:?}");
 }
+
+/// Widened reads are whole blocks, also where those are larger than what is read at a time.
+#[test]
+fn no_block_is_read_twice() {
+    let payload = noise(BYTES);
+    let mut traits = StoreTraits::default();
+    traits.read_size = 50_000;
+    let entries = vec![(tensor(DType::Float32, &[ROWS, COLUMNS]), extent(0, &payload, Layout::default(), 1 << 18))];
+    let place = Place::with(&payload, entries, traits).verify(Verify::All);
+    let (_, report) = place.bytes(DType::Float32, place.whole(0)).expect("sound");
+    assert_eq!((report.verified, place.watch.each_once()), (BYTES as u64, BYTES as u64));
+}
+
+#[test]
+fn extents_that_are_not_there_take_no_memory() {
+    let value = || ReadItem { entry: 0, what: ReadWhat::Value };
+    let Locator::Extent(extent) = extent(0, b"0123", Layout::default(), 4) else { panic!("an extent") };
+    let mut huge = extent.clone();
+    huge.length = 1 << 55;
+    let outcome =
+        Place::new(b"0123", vec![(EntryKind::Value, Locator::Extent(huge))]).read(vec![(value(), Dest::Discard)]);
+    assert!(matches!(outcome, Err(StorageError::OutOfRange { .. })), "{outcome:?}");
+    let mut far = extent;
+    far.offset = u64::MAX - 2;
+    let outcome =
+        Place::new(b"0123", vec![(EntryKind::Value, Locator::Extent(far))]).read(vec![(value(), Dest::Discard)]);
+    assert!(matches!(outcome, Err(StorageError::Corrupt { .. })), "{outcome:?}");
+}
