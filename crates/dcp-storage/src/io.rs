@@ -27,7 +27,8 @@ pub struct Io<'p> {
 pub enum Verify {
     /// Nothing.
     None,
-    /// Every checksum block that is read whole: all of it but the edges of partial reads.
+    /// Every checksum block that is read whole: all of it but the edges of partial reads; and what a sink takes from a chunk
+    /// that does not lie row-major, and elements that share bytes, only as it happens.
     #[default]
     Covered,
     /// Everything: reads are widened to whole blocks. What has larger blocks than a buffer, or a layout under which that
@@ -37,8 +38,9 @@ pub enum Verify {
 }
 
 impl Io<'static> {
-    /// The memory that a read takes per thread beside the destination, in bytes. (Where a sink takes a chunk that does not
-    /// lie row-major, there are 4 times as much and the list of its rows beside it.)
+    /// The memory that a read takes per thread beside the destination, in bytes. Twice as much where reads are widened to
+    /// checksum blocks of that size; five times as much where a sink, which takes bytes in order, reads a chunk that lies
+    /// permuted; 32 MiB more where that chunk is encoded as well, or where elements of it share bytes.
     pub const READ_BUFFER: u64 = 1 << 20;
 
     /// The memory that a write takes per file that is being written, beside the tensors, in bytes.

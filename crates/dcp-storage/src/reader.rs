@@ -21,7 +21,7 @@ use crate::{Io, ReadReport, StorageError};
 ///   be called by several threads at once.
 /// * `read_data` has filled every destination completely when it returns `Ok`, and touches none after it has returned.
 /// * Bytes that fail a check, or that are not there, are errors; nothing is filled in for them. So is a destination of another
-///   size or shape than the item's.
+///   size or shape than the item's. A reader that has nothing to check may refuse [`Dest::Discard`].
 #[async_trait]
 pub trait StorageReader: Send + Sync {
     /// What the checkpoint holds.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct ReadReport {
     /// Bytes of tensors and values that were asked for.
     pub needed: u64,
-    /// Bytes that were read for them.
+    /// Bytes that were read for them; of what is encoded, the encoded ones.
     pub read: u64,
     /// Of the bytes asked for, those whose checksum was compared, at least.
     pub verified: u64,

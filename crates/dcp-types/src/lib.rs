@@ -17,6 +17,7 @@ mod placement;
 mod plan;
 mod ranks;
 mod region;
+mod runs;
 mod shape;
 mod source;
 mod spec;
@@ -39,7 +40,8 @@ pub use plan::{
     WriteWhat,
 };
 pub use ranks::{Rank, RankSet};
-pub use region::{Region, Runs};
+pub use region::Region;
+pub use runs::Runs;
 pub use shape::Shape;
 pub use source::{BufferPlace, DataError, DataSink, DataSource, Dest, Source};
 pub use spec::{HeldPart, Sharding, TensorSpec};

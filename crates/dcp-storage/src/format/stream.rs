@@ -8,7 +8,12 @@ use dcp_types::ReadItem;
 use super::Layout;
 use crate::{StorageError, StorePath};
 
-/// An encoded payload: it has no ranges, and is decoded once for everything that is wanted of it.
+/// An encoded payload: it has no ranges, and is decoded once in a call for everything that is wanted of it.
+///
+/// It need not be believed: a chunk must decode to just the bytes that its layout needs (or to more, where it has a `first` or
+/// `strides`), a value to at most 32 MiB and 8 times its encoded length. Memory takes any order of dimensions as it comes. For
+/// a sink, which takes bytes row-major, what lies in another order is kept until it is complete, and so are elements that
+/// share bytes: up to 32 MiB of the payload, more is refused.
 #[derive(Clone, Debug)]
 pub struct Stream {
     /// The file.
@@ -43,7 +48,8 @@ pub trait Decoder: Send {
     /// [`StorageError::Corrupt`] and [`StorageError::Damaged`].
     fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, StorageError>;
 
-    /// How the elements lie in the payload; `None` is the default. Asked once, when the first output is there or the input ends.
+    /// How the elements lie in the payload; `None` is the default. Asked when there is output, or when the input has
+    /// ended; only the first answer counts.
     fn layout(&self) -> Option<&Layout> {
         None
     }

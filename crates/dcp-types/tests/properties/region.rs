@@ -25,6 +25,36 @@ fn two_regions() -> impl Strategy<Value = (Shape, Region, Region)> {
     })
 }
 
+/// Strides of an array with some space between its elements, rows, planes.
+fn padded(extents: &[u64], pads: &[u64]) -> Vec<u64> {
+    let (mut strides, mut span) = (vec![1; extents.len()], 1);
+    for dim in (0..extents.len()).rev() {
+        strides[dim] = span + pads[dim];
+        span = strides[dim] * extents[dim].max(1);
+    }
+    strides
+}
+
+/// The indices of a region's elements, row-major.
+fn indices(region: &Region) -> Vec<Vec<u64>> {
+    let index = |mut number: u64| {
+        let mut index = region.offsets().to_vec();
+        for dim in (0..region.ndim()).rev() {
+            index[dim] += number % region.sizes()[dim];
+            number /= region.sizes()[dim];
+        }
+        index
+    };
+    (0..region.numel()).map(index).collect()
+}
+
+/// Some order of dimensions.
+pub(crate) fn order(ndim: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..ndim).collect();
+    order.sort_by_key(|&dim| seed.rotate_left(11 * dim as u32).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    order
+}
+
 proptest! {
     #[test]
     fn intersect_is_what_both_have((shape, a, b) in two_regions()) {
@@ -98,6 +128,54 @@ proptest! {
         if !starts.is_empty() {
             let gap = starts.windows(2).map(|pair| pair[1] - pair[0] - length).min();
             prop_assert_eq!(runs.gap(), gap.unwrap_or(0));
+        }
+    }
+
+    #[test]
+    fn strided_runs_are_the_elements_in_as_few_pieces_as_can_be(
+        (shape, region) in strategies::regions(),
+        pads in proptest::collection::vec(0..3u64, 64),
+    ) {
+        let strides = padded(shape.dims(), &pads);
+        let runs = region.strided_runs(shape.dims(), &strides).expect("ascending");
+        let length = runs.run_length();
+        let starts: Vec<u64> = runs.clone().collect();
+        prop_assert_eq!(starts.len() as u64, runs.remaining());
+        let along: Vec<u64> = starts.iter().flat_map(|start| *start..start + length).collect();
+        let places = indices(&region).into_iter().map(|index| index.iter().zip(&strides).map(|(at, by)| at * by).sum());
+        prop_assert_eq!(along, places.collect::<Vec<u64>>());
+        let gap = starts.windows(2).map(|pair| pair[1] - pair[0] - length).min();
+        prop_assert_eq!(runs.gap(), gap.unwrap_or(0));
+        prop_assert!(gap != Some(0), "runs of {} at {:?} touch", length, starts);
+    }
+
+    #[test]
+    fn elements_that_share_memory_have_no_runs((shape, region) in strategies::regions(), at in any::<prop::sample::Index>()) {
+        let wide: Vec<usize> = (0..shape.dims().len()).filter(|&dim| shape.dims()[dim] > 1).collect();
+        if wide.is_empty() || shape.numel() == 0 {
+            return Ok(());
+        }
+        let mut strides = padded(shape.dims(), &[0; 64]);
+        let dim = wide[at.index(wide.len())];
+        strides[dim] -= 1;
+        prop_assert_eq!(region.strided_runs(shape.dims(), &strides).err(), Some(TypesError::Strides(strides.clone())));
+        strides[dim] = u64::MAX;
+        prop_assert_eq!(region.strided_runs(shape.dims(), &strides).err(), Some(TypesError::Strides(strides.clone())));
+    }
+
+    #[test]
+    fn a_permuted_region_has_the_permuted_elements((_, region) in strategies::regions(), seed in any::<u64>()) {
+        let order = order(region.ndim(), seed);
+        let permuted = region.permute(&order).expect("an order");
+        let there: BTreeSet<Vec<u64>> = indices(&permuted).into_iter().collect();
+        let pick = |index: Vec<u64>| order.iter().map(|&dim| index[dim]).collect::<Vec<u64>>();
+        prop_assert_eq!(there, indices(&region).into_iter().map(pick).collect::<BTreeSet<_>>());
+        let mut twice = order.clone();
+        twice.push(0);
+        prop_assert_eq!(region.permute(&twice), Err(TypesError::Order(twice.clone())));
+        if region.ndim() > 1 {
+            let same = vec![0; region.ndim()];
+            prop_assert_eq!(region.permute(&same), Err(TypesError::Order(same.clone())));
         }
     }
 

@@ -40,6 +40,21 @@ fn a_part_is_written<T: ElementMut>(layout: &Layout, region: &Region, step: usiz
     Ok(())
 }
 
+fn permuted_memory_is_written<T: ElementMut>(layout: &Layout, seed: u64) -> Check {
+    let order = crate::region::order(layout.shape.dims().len(), seed);
+    let (mut memory, mut expected) = (layout.memory::<T>(), layout.memory::<T>());
+    let new = news::<T>(&order.iter().map(|&dim| layout.shape.dims()[dim]).collect::<Vec<_>>());
+    let mut view = ViewMut::from_array(layout.view_mut(&mut memory)).permute(&order).expect("an order");
+    prop_assert_eq!(usizes(&view.shape()), new.shape());
+    prop_assert_eq!(view.copy_from_bytes(&bytes_of(new.view())), Ok(()));
+    layout.view_mut(&mut expected).permuted_axes(order.clone()).assign(&new);
+    prop_assert_eq!(bytes_of(memory.view()), bytes_of(expected.view()));
+    let longer = [order.as_slice(), &[0]].concat();
+    let refused = ViewMut::from_array(layout.view_mut(&mut memory)).permute(&longer).err();
+    prop_assert_eq!(refused, Some(TypesError::Order(longer)));
+    Ok(())
+}
+
 fn halves_are_written<T: ElementMut>(layout: &Layout, dim: Index, at: Index) -> Check {
     let dims = layout.shape.dims();
     let mut memory = layout.memory::<T>();
@@ -122,6 +137,11 @@ proptest! {
     #[test]
     fn writing_a_part_is_as_ndarray_does_it((layout, region) in layouts_and_regions(), step in 0..50usize) {
         for_each_size!(a_part_is_written(&layout, &region, step));
+    }
+
+    #[test]
+    fn permuted_memory_is_as_ndarray_permutes_it(layout in layouts(), seed in any::<u64>()) {
+        for_each_size!(permuted_memory_is_written(&layout, seed));
     }
 
     #[test]

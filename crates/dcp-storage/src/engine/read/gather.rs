@@ -3,7 +3,7 @@
 use dcp_types::{DataError, Region};
 
 use super::layout::Grid;
-use super::reading::Reading;
+use super::reading::{Reading, room};
 use super::target::{Delivery, Target};
 use super::verify::Extent;
 use crate::format::Steps;
@@ -40,11 +40,11 @@ impl Gathered<'_> {
                 continue;
             }
             let (from, to) = grid.span(&part);
-            buffer.resize((to - from) as usize, 0);
-            reading.fetch(&mut [ReadRange { offset: extent.offset + from, buffer: &mut buffer }]).await?;
+            let span = room(&mut buffer, to - from);
+            reading.fetch(&mut [ReadRange { offset: extent.offset + from, buffer: &mut *span }]).await?;
             let mut view = view.map(|view| Delivery::View(view, 0));
             if let Some(delivery) = view.as_mut().or(sink.as_mut()) {
-                gather(&grid, &part, &buffer, &extent.steps, &mut scratch, delivery)
+                gather(&grid, &part, span, &extent.steps, &mut scratch, delivery)
                     .map_err(|fault| reading.refused(fault))?;
             }
         }

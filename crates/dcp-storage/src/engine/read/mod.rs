@@ -117,6 +117,9 @@ impl<'a> Work<'a> {
         dest: Dest<'a>,
     ) -> Result<(), StorageError> {
         let corrupt = |reason| StorageError::Corrupt { path: located.file.clone(), offset: located.offset, reason };
+        if located.offset.checked_add(located.length).is_none() {
+            return Err(corrupt(format!("{} bytes from there on overflow", located.length)));
+        }
         if located.checks.as_ref().is_some_and(|checks| checks.block == 0) {
             return Err(corrupt("a checksum block of 0 bytes is not sensible".into()));
         }
@@ -135,6 +138,9 @@ impl<'a> Work<'a> {
         self.report.needed += needed;
         if matches!(dest, Dest::Value(_)) && located.layout != crate::Layout::default() {
             return Err(corrupt("a value has no layout".into()));
+        }
+        if region.is_empty() && !matches!(dest, Dest::Value(_)) {
+            return Ok(());
         }
         let order = grid.order();
         let is_whole = is_whole(&grid, &order, &region, &dest, located.length);

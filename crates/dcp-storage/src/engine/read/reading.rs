@@ -123,8 +123,7 @@ impl<'a> Reading<'a> {
     async fn deliver(&mut self, batch: &mut Batch, delivery: &mut Delivery<'_>) -> Result<(), StorageError> {
         let total: u64 = batch.covers.iter().map(|(from, to)| to - from).sum();
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(total as usize, 0);
-        let mut rest = buffer.as_mut_slice();
+        let mut rest = room(&mut buffer, total);
         let mut ranges = Vec::with_capacity(batch.covers.len());
         for &(from, to) in &batch.covers {
             let (now, later) = rest.split_at_mut((to - from) as usize);
@@ -183,4 +182,14 @@ impl<'a> Reading<'a> {
     pub(super) fn refused(&self, fault: impl Into<DataError>) -> StorageError {
         self.extent.refused(fault)
     }
+}
+
+/// The first bytes of a buffer, which is replaced by a larger one if need be, after it is gone.
+pub(super) fn room(buffer: &mut Vec<u8>, length: u64) -> &mut [u8] {
+    let length = length as usize;
+    if buffer.len() < length {
+        *buffer = Vec::new();
+        *buffer = vec![0; length];
+    }
+    &mut buffer[..length]
 }

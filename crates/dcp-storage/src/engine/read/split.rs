@@ -14,6 +14,9 @@ use super::task::Task;
 use super::verify::Extent;
 use crate::{StorageError, StoreTraits};
 
+/// The most tasks that read through one extent.
+const MOST_TASKS: u64 = 1 << 16;
+
 /// A region of a chunk, and how the chunk lies in its extent.
 pub(super) struct Piece {
     pub(super) extent: Arc<Extent>,
@@ -35,7 +38,6 @@ impl Piece {
                 buffer.resize(bytes as usize, 0);
                 Ok(flat(&self.extent, 0, buffer, traits))
             }
-            Dest::Sink(_) | Dest::Memory(_) if self.region.is_empty() => Ok(Vec::new()),
             Dest::Sink(sink) => Ok(vec![self.sink(sink)?]),
             Dest::Memory(view) => {
                 if !is_fit(&view, &self.region, self.grid.element()) {
@@ -92,8 +94,10 @@ pub(super) fn is_fit(view: &ViewMut<'_>, region: &Region, element: u64) -> bool 
 pub(super) fn whole<'a>(extent: &Arc<Extent>, traits: &StoreTraits) -> Vec<Task<'a>> {
     let mut tasks = Vec::new();
     let mut start = 0;
+    // An extent that claims to be huge is not worth a huge list.
+    let step = step(extent, traits).max(extent.length.div_ceil(MOST_TASKS));
     while start < extent.length {
-        let length = step(extent, traits).min(extent.length - start);
+        let length = step.min(extent.length - start);
         let runs = FileRuns::One { start, length };
         tasks.push(Task::Runs { extent: Arc::clone(extent), runs, target: Target::Nowhere });
         start += length;
@@ -118,10 +122,10 @@ fn flat<'a>(extent: &Arc<Extent>, start: u64, bytes: &'a mut [u8], traits: &Stor
     tasks
 }
 
-/// How many bytes one task reads: whole checksum blocks, unless they are large. Parts of those are put together.
+/// How many bytes one task reads: whole checksum blocks, unless they are large. The checksums of their parts are combined.
 fn step(extent: &Extent, traits: &StoreTraits) -> u64 {
-    let block = extent.block();
-    if block > traits.read_size { traits.read_size } else { traits.read_size.next_multiple_of(block) }
+    let (block, size) = (extent.block(), traits.read_size);
+    if extent.widen || block <= size { size.next_multiple_of(block) } else { size }
 }
 
 /// Anything else: cut into boxes, outermost dimension first.

@@ -3,7 +3,7 @@
 use dcp_types::{DType, DataSink, Region, ViewMut};
 
 use super::layout::Grid;
-use super::reading::Reading;
+use super::reading::{Reading, room};
 use super::target::Target;
 use crate::{Io, StorageError};
 
@@ -38,13 +38,13 @@ impl Staged<'_> {
                 rest.push(now);
                 continue;
             }
-            memory.resize(bytes as usize, 0);
-            let view = ViewMut::from_bytes(dtype, slab.sizes(), &mut memory).and_then(|view| view.permute(&order));
+            let staged = room(&mut memory, bytes);
+            let view = ViewMut::from_bytes(dtype, slab.sizes(), staged).and_then(|view| view.permute(&order));
             let view = view.map_err(|fault| reading.refused(fault))?;
             let runs =
                 slab.permute(&order).and_then(|slab| grid.runs(&slab)).map_err(|fault| reading.refused(fault))?;
             reading.fill(runs, Target::View(view)).await?;
-            for bytes in memory.chunks(Io::READ_BUFFER as usize) {
+            for bytes in memory[..bytes as usize].chunks(Io::READ_BUFFER as usize) {
                 sink.write(bytes).map_err(|fault| reading.refused(fault))?;
             }
         }

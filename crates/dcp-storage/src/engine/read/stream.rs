@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
+use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat};
 
 use super::outlets::{Outlets, Part};
 use super::split::is_fit;
@@ -39,6 +39,9 @@ impl<'a> Streams<'a> {
         stream: Stream,
         dest: Dest<'a>,
     ) -> Result<(), StorageError> {
+        if stream.offset.checked_add(stream.length).is_none() {
+            return Err(corrupt(&stream, format!("{} bytes from there on overflow", stream.length)));
+        }
         let part = part(fqn, &item, dtype, &stream, dest)?;
         if part.is_empty() {
             return Ok(());
@@ -86,14 +89,10 @@ fn part<'a>(
             Some(inside.map_err(|fault| corrupt(stream, fault.to_string()))?)
         }
     };
-    let fits = |region: &Region, dest: &Dest<'_>| match dest {
-        Dest::Memory(view) => is_fit(view, region, dtype.map_or(1, DType::size)),
-        Dest::Value(_) => false,
-        _ => true,
-    };
     let is_fit = match (&region, &dest) {
-        (Some(region), dest) => fits(region, dest),
-        (None, dest) => !matches!(dest, Dest::Memory(_)),
+        (Some(region), Dest::Memory(view)) => is_fit(view, region, dtype.map_or(1, DType::size)),
+        (Some(_), Dest::Value(_)) | (None, Dest::Memory(_)) => false,
+        _ => true,
     };
     if is_fit {
         Ok(Part { fqn, region, dest })

@@ -1,0 +1,166 @@
+//! Whatever lies in whatever order: it is put in order in buffers of a size that does not depend on it.
+
+use std::alloc::{GlobalAlloc, Layout as Memory, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dcp_storage::{
+    Decoded, Decoder, Io, Layout, Locator, PostStep, StorageError, StoreTraits, Stream, StreamCodec, Verify,
+};
+use dcp_types::{DType, DataError, DataSink, Dest, ReadItem, ViewMut};
+
+use support::{Place, extent, noise, path, strided, tensor};
+
+#[path = "read/support.rs"]
+#[expect(dead_code, reason = "shared with the tests of what arrives")]
+mod support;
+
+/// 12 MiB of elements.
+const ROWS: u64 = 512;
+const COLUMNS: u64 = 3072;
+const BYTES: usize = (ROWS * COLUMNS * 8) as usize;
+const BUFFER: usize = Io::READ_BUFFER as usize;
+/// For tasks and lists of ranges, and for threads.
+const ALLOWANCE: usize = 512 << 10;
+
+#[test]
+fn buffers_are_bounded() {
+    let _alone = alone();
+    let payload = noise(BYTES + 64);
+    let steps = vec![PostStep::SwapBytes(8), PostStep::Negate];
+    let stepped = Layout { steps, ..strided(0, &[COLUMNS, 1]) };
+    // In its own order, permuted, interleaved; how much a sink may take beside one buffer.
+    let layouts = [(stepped, 0), (strided(3, &[1, ROWS]), 4 * BUFFER), (strided(0, &[1, 500]), 64 << 10)];
+    for (layout, staged) in layouts {
+        for (block, verify) in [(0, Verify::None), (1 << 16, Verify::All), (1 << 40, Verify::All)] {
+            let entries = vec![(tensor(DType::Float64, &[ROWS, COLUMNS]), extent(0, &payload, layout.clone(), block))];
+            let place = Place::with(&payload, entries, StoreTraits::default()).verify(verify);
+            let mut memory = vec![0; BYTES];
+            within(2 * (BUFFER + (64 << 10)), || into(&place, &[COLUMNS, 1], &mut memory));
+            within(2 * (BUFFER + (64 << 10)), || into(&place, &[1, ROWS], &mut memory));
+            // A sink is filled by one thread; the other may read for checksums.
+            within(2 * BUFFER + staged, || read(&place, Dest::Sink(Box::new(Counted(0)))));
+            within(2 * BUFFER, || read(&place, Dest::Discard));
+        }
+    }
+}
+
+#[test]
+fn streams_are_decoded_in_constant_memory() {
+    let _alone = alone();
+    let payload = noise(BYTES);
+    for strides in [[COLUMNS, 1], [1, ROWS]] {
+        let codec = Arc::new(Plain(strided(0, &strides)));
+        let stream = Stream { file: path(), offset: 0, length: BYTES as u64, codec };
+        let place = Place::new(&payload, vec![(tensor(DType::Float64, &[ROWS, COLUMNS]), Locator::Stream(stream))]);
+        let mut memory = vec![0; BYTES];
+        within(BUFFER, || into(&place, &[COLUMNS, 1], &mut memory));
+        within(BUFFER, || into(&place, &[1, ROWS], &mut memory));
+        within(BUFFER, || read(&place, Dest::Discard));
+    }
+}
+
+fn read(place: &Place, dest: Dest<'_>) {
+    place.read(vec![(place.whole(0), dest)]).expect("reads");
+}
+
+fn into(place: &Place, strides: &[u64], memory: &mut [u8]) {
+    let view = ViewMut::from_strided_bytes(DType::Float64, &[ROWS, COLUMNS], strides, memory);
+    read(place, Dest::Memory(view.expect("view")));
+}
+
+/// Knows how much has come.
+struct Counted(usize);
+
+impl DataSink for Counted {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), DataError> {
+        self.0 += bytes.len();
+        if self.0 <= BYTES { Ok(()) } else { Err("too much".into()) }
+    }
+}
+
+/// No encoding at all.
+#[derive(Clone, Debug)]
+struct Plain(Layout);
+
+impl StreamCodec for Plain {
+    fn decoder(&self, _: &Stream, _: &ReadItem) -> Box<dyn Decoder> {
+        Box::new(self.clone())
+    }
+}
+
+impl Decoder for Plain {
+    fn decode(&mut self, input: &[u8], output: &mut [u8]) -> Result<Decoded, StorageError> {
+        let now = input.len().min(output.len());
+        output[..now].copy_from_slice(&input[..now]);
+        Ok(Decoded { consumed: now, produced: now })
+    }
+
+    fn layout(&self) -> Option<&Layout> {
+        Some(&self.0)
+    }
+
+    fn finish(&mut self) -> Result<bool, StorageError> {
+        Ok(false)
+    }
+}
+
+/// All allocations of the process are counted, so only one test may run at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs something that may take, at any time, just so much beside what was there before.
+fn within(budget: usize, work: impl FnOnce()) {
+    // What is made once in a process is no part of it.
+    Io::new().expect("threads").block_on(async {});
+    let before = ALLOCATED.load(Ordering::SeqCst);
+    PEAK.store(before, Ordering::SeqCst);
+    work();
+    let taken = PEAK.load(Ordering::SeqCst).saturating_sub(before);
+    assert!(taken <= budget + ALLOWANCE, "{taken} bytes were taken, of {budget}");
+}
+
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: everything is left to the system's allocator; only sizes are counted.
+#[expect(unsafe_code, reason = "a global allocator cannot be had without")]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Memory) -> *mut u8 {
+        took(layout.size());
+        // SAFETY: as promised to us.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Memory) -> *mut u8 {
+        took(layout.size());
+        // SAFETY: as promised to us.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Memory, size: usize) -> *mut u8 {
+        // Both may be there for a while.
+        took(size);
+        ALLOCATED.fetch_sub(layout.size(), Ordering::SeqCst);
+        // SAFETY: as promised to us.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Memory) {
+        ALLOCATED.fetch_sub(layout.size(), Ordering::SeqCst);
+        // SAFETY: as promised to us.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+fn took(size: usize) {
+    let now = ALLOCATED.fetch_add(size, Ordering::SeqCst) + size;
+    PEAK.fetch_max(now, Ordering::SeqCst);
+}
