@@ -27,8 +27,47 @@ fn main() -> Result<()> {
         let body = &index[32..index.len() - 16];
         write(&root.join("native_checkpoint").join(name), &dcp_fuzz::join(body, &data))?;
     }
+    torch(&root)?;
     for (name, value) in values()? {
         write(&root.join("value").join(name), &value.encode()?)?;
+    }
+    Ok(())
+}
+
+/// Checkpoints of PyTorch, sound and hostile ones, as far as they are small.
+fn torch(root: &Path) -> Result<()> {
+    let fixtures = root.join("../../tests/fixtures");
+    for case in
+        ["torch/01_noflatten", "torch/02_dtypes", "torch/05_fsdp2_w2", "torch/22_zstd", "torch/21_safetensors_fmt"]
+    {
+        seeds_of(root, &fixtures.join(case))?;
+    }
+    for case in std::fs::read_dir(fixtures.join("torch-hostile"))? {
+        seeds_of(root, &case?.path())?;
+    }
+    Ok(())
+}
+
+/// The largest input that the fuzzer takes.
+const MOST: usize = 16 << 10;
+
+fn seeds_of(root: &Path, case: &Path) -> Result<()> {
+    let Some(name) = case.file_name().map(|name| name.to_string_lossy()) else { return Ok(()) };
+    let index = std::fs::read(case.join(".metadata")).unwrap_or_default();
+    let data = std::fs::read(case.join("__0_0.distcp")).unwrap_or_default();
+    if (1..8 << 10).contains(&index.len()) {
+        write(&root.join("torch_pickle").join(&*name), &index)?;
+        if index.len() + data.len() < MOST {
+            write(&root.join("torch_checkpoint").join(&*name), &dcp_fuzz::join(&index, &data))?;
+        }
+    }
+    // The first archive of a file; most cases share it.
+    let end = data.windows(4).position(|window| window == b"PK\x05\x06");
+    if let Some(archive) = end
+        .and_then(|end| data.get(..end + 22))
+        .filter(|_| name.contains("pkl") || name.contains("zip") || name.starts_with("0"))
+    {
+        write(&root.join("torch_archive").join(&*name), archive)?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
 
 mod archive;
 mod dcp;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod metadata;
 mod object;
 #[cfg(test)]

@@ -2,6 +2,10 @@
 
 mod fields;
 mod known;
+#[cfg(test)]
+pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 mod zip;
 
 pub(crate) use fields::Fields;

@@ -141,7 +141,9 @@ impl End {
         let at = fields.u64();
         let record = known.get(at, END64_LENGTH)?;
         let mut fields = Fields::new(&record);
-        if fields.u32() != END64 || at.checked_add(12 + fields.u64()) != Some(locator) {
+        let signature = fields.u32();
+        let end = fields.u64().checked_add(12).and_then(|length| at.checked_add(length));
+        if signature != END64 || end != Some(locator) {
             return Err(malformed(at, "the zip64 end record is not where it should be"));
         }
         fields.skip(12);

@@ -8,5 +8,13 @@ mod meta;
 mod open;
 mod opened;
 mod stream;
+#[cfg(test)]
+mod stream_tests;
 
 pub use format::DcpFormat;
+
+/// Reads the beginning of an archive.
+#[cfg(fuzzing)]
+pub(crate) fn read_head(bytes: &[u8]) -> bool {
+    head::Head::read(bytes).is_ok()
+}

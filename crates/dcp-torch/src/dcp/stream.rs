@@ -128,11 +128,13 @@ impl Decoder for Tensor {
         self.checksum.update(&output[..produced]);
         self.left -= produced as u64;
         if wanted == 0 {
-            let step = self.take(&input[consumed..], false)?;
-            // What comes after the tensor is no output: go on until the input is used up.
-            consumed += step.consumed;
-            if step.produced > 0 && consumed == input.len() {
-                while self.take(&[], false)?.produced > 0 {}
+            // What comes after the tensor is no output: go on until the input is used up, and all that it decodes to.
+            loop {
+                let step = self.take(&input[consumed..], false)?;
+                consumed += step.consumed;
+                if step.produced == 0 {
+                    break;
+                }
             }
         }
         Ok(Decoded { consumed, produced })

@@ -1,0 +1,24 @@
+//! Doors for the fuzz targets.
+
+use bytes::Bytes;
+use dcp_storage::{StorePath, Strictness};
+
+use crate::archive::Known;
+use crate::{metadata, object};
+
+/// Reads bytes as an index, and as the pickle of an item.
+pub fn pickle(bytes: &[u8]) {
+    let path = StorePath::parse(".metadata").expect("a valid path");
+    let files = [(path, Bytes::copy_from_slice(bytes))];
+    drop(metadata::decode(&files, Strictness::Strict));
+    drop(metadata::decode(&files, Strictness::Salvage));
+    drop(object::tensor(bytes));
+}
+
+/// Reads bytes as an archive: as an object, as a state, and as the beginning of a stream.
+pub fn archive(bytes: &[u8]) {
+    let bytes = Bytes::copy_from_slice(bytes);
+    drop(object::decode(&bytes));
+    drop(object::SavedTree::read(&Known::whole(bytes.clone())));
+    drop(crate::dcp::read_head(&bytes));
+}
