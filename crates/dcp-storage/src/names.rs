@@ -55,6 +55,15 @@ impl fmt::Display for DataName {
     }
 }
 
+/// Whether a name is that of an index of a format that is in use, whether or not this build knows the format: a directory holds one
+/// checkpoint of one format.
+pub(crate) fn is_index(path: &StorePath) -> bool {
+    let name = path.as_str();
+    let of_a_rank = |rest: &str| rest.strip_suffix(".metadata").is_some_and(|rank| rank.parse::<Rank>().is_ok());
+    ["index.dcp", ".metadata", "model.safetensors.index.json"].contains(&name)
+        || name.strip_prefix("__").is_some_and(of_a_rank)
+}
+
 /// The name of the object by which a save claims its generation.
 pub(crate) fn claim_path(generation: Generation) -> Result<StorePath, StorageError> {
     StorePath::parse(&format!("{CLAIM}{generation}"))
@@ -72,6 +81,13 @@ const CLAIM: &str = ".dcp-claim-";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn indexes_are_known_by_their_names() {
+        let is_one = |name: &str| is_index(&StorePath::parse(name).expect("path"));
+        assert!(["index.dcp", ".metadata", "__12.metadata"].into_iter().all(is_one));
+        assert!(!["__0_0.distcp", ".metadata.tmp", "x/.metadata", "__x.metadata"].into_iter().any(is_one));
+    }
 
     #[test]
     fn names_have_one_spelling() {

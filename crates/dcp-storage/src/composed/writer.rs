@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::{self, Claim, Traces};
 use crate::engine::{read_whole, write_file};
+use crate::names::is_index;
 use crate::{
     Format, Generation, Io, ObjectMeta, Precondition, SaveToken, StorageError, StorageWriter, Store, Version,
     WriteReport, WriteResult, WriteSource,
@@ -52,7 +53,7 @@ impl ComposedWriter {
     /// Refuses a place that holds what must not be replaced, before anything is written there.
     fn refuse(&self, listing: &[ObjectMeta]) -> Result<(), StorageError> {
         let index = self.format.index_path();
-        let refused = |found: &&ObjectMeta| if found.path == index { !self.overwrite } else { is_index(found) };
+        let refused = |found: &&ObjectMeta| if found.path == index { !self.overwrite } else { is_index(&found.path) };
         match listing.iter().find(refused) {
             Some(found) => Err(self.exists(found.path.to_string())),
             None => Ok(()),
@@ -206,11 +207,6 @@ impl StorageWriter for ComposedWriter {
 
 /// How often the index is published before its outcome is left unknown.
 const COMMIT_ATTEMPTS: usize = 4;
-
-/// The index of some format: a directory holds one checkpoint of one format.
-fn is_index(object: &ObjectMeta) -> bool {
-    ["index.dcp", ".metadata", "model.safetensors.index.json"].contains(&object.path.as_str())
-}
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Token {
