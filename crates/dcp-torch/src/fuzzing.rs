@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dcp_storage::{StorePath, Strictness};
 
-use crate::archive::Known;
+use crate::archive::{Archive, Known};
 use crate::{metadata, object};
 
 /// Reads bytes as an index, and as the pickle of an item.
@@ -19,6 +19,7 @@ pub fn pickle(bytes: &[u8]) {
 pub fn archive(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
     drop(object::decode(&bytes));
-    drop(object::SavedTree::read(&Known::whole(bytes.clone())));
+    let known = Known::whole(bytes.clone());
+    drop(Archive::read(&known).and_then(|archive| object::SavedTree::read(&archive, &known)));
     drop(crate::dcp::read_head(&bytes));
 }

@@ -12,5 +12,6 @@ mod object;
 #[cfg(test)]
 mod peak;
 mod pickle;
+mod saved;
 
 pub use dcp::DcpFormat;

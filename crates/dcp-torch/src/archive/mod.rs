@@ -11,7 +11,10 @@ mod zip;
 pub(crate) use fields::Fields;
 pub(crate) use known::{Fault, Known, Lack, Wrong, malformed, unreadable};
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use dcp_storage::{BlockChecks, Extent, Layout, StorePath};
 use zip::Directory;
 
 /// The table of contents of an archive.
@@ -37,6 +40,18 @@ pub(crate) struct StoredBytes {
     pub(crate) length: u64,
     /// Its CRC-32; `None` if the archive was written without.
     pub(crate) crc: Option<u32>,
+}
+
+impl StoredBytes {
+    /// The storage in an archive that starts at byte `base` of a file.
+    pub(crate) fn extent(&self, file: StorePath, base: u64, layout: Layout) -> Extent {
+        let checks = self.crc.filter(|_| self.length > 0).map(|crc| BlockChecks {
+            block: self.length,
+            table: Arc::new([crc]),
+            entries: 0..1,
+        });
+        Extent { file, offset: base + self.offset, length: self.length, layout, checks }
+    }
 }
 
 /// The versions of the archive format that are read, as PyTorch's `kMinSupportedFileFormatVersion` and
@@ -86,6 +101,14 @@ impl Archive {
         };
         let offset = self.directory.content_of(known, entry)?;
         Ok(StoredBytes { offset, length: entry.size, crc: (entry.crc != 0).then_some(entry.crc) })
+    }
+
+    /// How many bytes the storage with a key has.
+    pub(crate) fn storage_length(&self, key: &str) -> Result<u64, Lack> {
+        match self.directory.find(&self.name(&format!("data/{key}"))) {
+            Some(entry) => Ok(entry.size),
+            None => Err(malformed(0, format!("it has no storage {key:?}"))),
+        }
     }
 
     /// The bytes of a storage, compared with their checksum.

@@ -64,14 +64,14 @@ impl Directory {
 
     /// Where the content of an entry starts: after its local header, which says how long it is itself.
     pub(crate) fn content_of(&self, known: &Known, entry: &Entry) -> Result<u64, Lack> {
-        let header = known.get(entry.header, LOCAL_LENGTH)?;
+        let header = known.get(entry.header, LOCAL_LENGTH + entry.name.len() as u64)?;
         let mut fields = Fields::new(&header);
         if fields.u32() != LOCAL {
             return Err(malformed(entry.header, format!("{} has no local header", entry.name)));
         }
         fields.skip(22);
         let (name, extra) = (u64::from(fields.u16()), u64::from(fields.u16()));
-        if known.get(entry.header + LOCAL_LENGTH, name)? != entry.name.as_bytes() {
+        if name != entry.name.len() as u64 || header[LOCAL_LENGTH as usize..] != *entry.name.as_bytes() {
             return Err(malformed(entry.header, format!("the local header of {} has another name", entry.name)));
         }
         let start = entry.header + LOCAL_LENGTH + name + extra;

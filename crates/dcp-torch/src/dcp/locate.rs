@@ -4,15 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dcp_storage::{
-    Ask, BlockChecks, Extent, Layout, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Stream,
-};
+use dcp_storage::{Ask, Extent, Layout, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Stream};
 use dcp_types::{Fqn, ReadItem, ReadWhat, TensorEntry};
 
 use super::blob::{Blob, is_blob};
-use super::opened::{ItemPlace, OpenedDcp, Whereabouts};
+use super::opened::{ItemPlace, OpenedDcp};
 use super::stream::ZstdItem;
-use crate::archive::{Archive, Known, Lack, StoredBytes, malformed};
+use crate::archive::{Archive, Known, Lack, malformed};
 use crate::metadata::Transform;
 use crate::object::{self, TensorRef};
 
@@ -91,10 +89,7 @@ impl Locate {
     fn ask_sizes(&mut self) -> Result<Step<Vec<Locator>>, StorageError> {
         let mut unknown = BTreeSet::new();
         for item in &self.items {
-            let file = match self.whereabouts(item)? {
-                Whereabouts::Item(place) => place.file,
-                Whereabouts::Known(_) => continue,
-            };
+            let file = self.place(item)?.file;
             if self.opened.size_of(&file).is_none() {
                 unknown.insert(file);
             }
@@ -113,13 +108,7 @@ impl Locate {
             let number = self.next;
             self.next += 1;
             let item = &self.items[number];
-            let place = match self.whereabouts(item)? {
-                Whereabouts::Item(place) => place,
-                Whereabouts::Known(locator) => {
-                    self.found[number] = Some(locator);
-                    continue;
-                }
-            };
+            let place = self.place(item)?;
             let size = self.opened.size_of(&place.file).unwrap_or(0);
             if place.offset.checked_add(place.length).is_none_or(|end| end > size) {
                 let ItemPlace { file, offset, length, .. } = place;
@@ -226,7 +215,7 @@ impl Locate {
             ));
         }
         let (file, base) = (search.place.file.clone(), search.place.offset);
-        Ok(Locator::Extent(extent(file, base, &stored, found.layout(archive.byte_order))))
+        Ok(Locator::Extent(stored.extent(file, base, found.layout(archive.byte_order))))
     }
 
     fn look_into_blob(&self, search: &Search, fqn: &Fqn, tensor: &TensorEntry, sizes: &[u64]) -> Result<Locator, Lack> {
@@ -259,12 +248,12 @@ impl Locate {
         self.opened.metadata().entry(item.entry).map_or("?".into(), |(fqn, _)| fqn.clone())
     }
 
-    fn whereabouts(&self, item: &ReadItem) -> Result<Whereabouts, StorageError> {
+    fn place(&self, item: &ReadItem) -> Result<ItemPlace, StorageError> {
         let missing = || {
             let reason = format!("nobody has written a part of {}", self.fqn(item));
             StorageError::Corrupt { path: self.opened.index_path().clone(), offset: 0, reason }
         };
-        self.opened.whereabouts(item).ok_or_else(missing)
+        self.opened.place(item).ok_or_else(missing)
     }
 
     fn fault(&self, lack: Lack, search: &Search) -> StorageError {
@@ -280,16 +269,6 @@ fn first_look(length: u64, there: u64) -> Vec<(u64, u64)> {
         return vec![(0, length.max(EDGE).min(there))];
     }
     vec![(0, EDGE), (length - EDGE, EDGE)]
-}
-
-/// A storage of an archive that starts at byte `base` of a file.
-pub(super) fn extent(file: StorePath, base: u64, stored: &StoredBytes, layout: Layout) -> Extent {
-    let checks = stored.crc.filter(|_| stored.length > 0).map(|crc| BlockChecks {
-        block: stored.length,
-        table: Arc::new([crc]),
-        entries: 0..1,
-    });
-    Extent { file, offset: base + stored.offset, length: stored.length, layout, checks }
 }
 
 /// The tensor in an archive is the chunk that the index speaks of.

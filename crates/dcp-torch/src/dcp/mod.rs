@@ -3,8 +3,8 @@
 mod blob;
 mod format;
 mod head;
+mod join;
 mod locate;
-mod meta;
 mod open;
 mod opened;
 mod stream;

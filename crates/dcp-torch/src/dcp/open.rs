@@ -7,9 +7,9 @@ use dcp_storage::{Ask, Need, OpenedCheckpoint, Reply, Step, StorageError, StoreP
 use dcp_types::{Digest, Rank};
 
 use super::format::index_path;
-use super::meta::{Companion, ReadCompanion};
 use super::opened::OpenedDcp;
 use crate::metadata;
+use crate::saved::{ReadSaved, SavedFile};
 
 /// The machine that opens: needs the index, or those of all ranks, then what Lightning has put beside it.
 pub(super) struct Open {
@@ -23,7 +23,7 @@ enum Stage {
     Listing,
     /// The files of the index, and whether there is a companion.
     Index(Vec<StorePath>, Option<u64>),
-    Companion(Vec<(StorePath, Bytes)>, ReadCompanion),
+    Companion(Vec<(StorePath, Bytes)>, ReadSaved),
     Over,
 }
 
@@ -41,7 +41,7 @@ impl Open {
     fn decode(
         &self,
         files: &[(StorePath, Bytes)],
-        companion: Option<Companion>,
+        companion: Option<SavedFile>,
     ) -> Result<Arc<dyn OpenedCheckpoint>, StorageError> {
         let (index, findings) = metadata::decode(files, self.strictness)?;
         let fingerprint = match files {
@@ -52,7 +52,7 @@ impl Open {
             }
         };
         let path = files.first().map_or_else(index_path, |(path, _)| path.clone());
-        Ok(Arc::new(OpenedDcp::new(index, findings, fingerprint, path, companion, self.strictness)?))
+        Ok(Arc::new(OpenedDcp::new(index, findings, fingerprint, path, companion.map(Arc::new), self.strictness)?))
     }
 }
 
@@ -63,7 +63,7 @@ impl Ask for Open {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Begin => {
                 self.stage = Stage::Presence;
-                Ok(Step::Needs(vec![Need::Presence(index_path()), Need::Presence(Companion::path())]))
+                Ok(Step::Needs(vec![Need::Presence(index_path()), Need::Presence(companion_path())]))
             }
             Stage::Presence => match replies.as_slice() {
                 [Reply::Presence(Some(_)), Reply::Presence(companion)] => {
@@ -93,7 +93,7 @@ impl Ask for Open {
                 match companion {
                     None => Ok(Step::Done(self.decode(&files, None)?)),
                     Some(size) => {
-                        let mut read = ReadCompanion::new(size);
+                        let mut read = ReadSaved::new(companion_path(), size);
                         let step = read.next(Vec::new())?;
                         self.go_on(files, read, step)
                     }
@@ -112,8 +112,8 @@ impl Open {
     fn go_on(
         &mut self,
         files: Vec<(StorePath, Bytes)>,
-        read: ReadCompanion,
-        step: Step<Companion>,
+        read: ReadSaved,
+        step: Step<SavedFile>,
     ) -> Result<Step<Arc<dyn OpenedCheckpoint>>, StorageError> {
         match step {
             Step::Done(companion) => Ok(Step::Done(self.decode(&files, Some(companion))?)),
@@ -122,6 +122,14 @@ impl Open {
                 Ok(Step::Needs(needs))
             }
         }
+    }
+}
+
+/// What Lightning saves beside the tensors: everything else of the state (`lightning/fabric/strategies/fsdp.py`, `_METADATA_FILENAME`).
+fn companion_path() -> StorePath {
+    match StorePath::parse("meta.pt") {
+        Ok(path) => path,
+        Err(_) => unreachable!("a constant that is a valid path"),
     }
 }
 

@@ -9,11 +9,12 @@ use dcp_storage::{Ask, Finding, Locator, OpenedCheckpoint, StorageError, StorePa
 use dcp_types::{Digest, Metadata, ReadItem, ReadWhat, Value};
 
 use super::blob::Blob;
+use super::join::Join;
 use super::locate::Locate;
-use super::meta::Companion;
 use crate::archive::Lack;
 use crate::metadata::{Index, Place, Transform};
 use crate::object;
+use crate::saved::{LocateSaved, SavedFile};
 
 /// How many items are remembered once they are found.
 const REMEMBERED: usize = 1 << 16;
@@ -23,7 +24,7 @@ pub(super) struct OpenedDcp {
     metadata: Arc<Metadata>,
     index: Index,
     /// The leaves that come after the index's entries.
-    companion: Option<Companion>,
+    companion: Option<Arc<SavedFile>>,
     findings: Vec<Finding>,
     fingerprint: Digest,
     /// The index, for messages.
@@ -38,15 +39,6 @@ struct Found {
     sizes: HashMap<StorePath, u64>,
     items: HashMap<(usize, u32), Locator>,
     blobs: HashMap<(StorePath, u64), Arc<Blob>>,
-}
-
-/// Where an item is to be looked for.
-#[derive(Clone, Debug)]
-pub(super) enum Whereabouts {
-    /// In an archive or blob that starts here.
-    Item(ItemPlace),
-    /// It is known already.
-    Known(Locator),
 }
 
 /// An item of the index.
@@ -64,28 +56,30 @@ impl OpenedDcp {
         findings: Vec<Finding>,
         fingerprint: Digest,
         index_path: StorePath,
-        companion: Option<Companion>,
+        companion: Option<Arc<SavedFile>>,
         strictness: Strictness,
     ) -> Result<Self, StorageError> {
         let metadata = match &companion {
             None => Arc::clone(index.metadata()),
-            Some(companion) => Arc::new(companion.beside(index.metadata())?),
+            Some(companion) => Arc::new(companion.metadata_after(index.metadata())?),
         };
         let found = Mutex::default();
         Ok(Self { metadata, index, companion, findings, fingerprint, index_path, strictness, found })
     }
 
-    /// Where an item is to be looked for, if there is such an item.
-    pub(super) fn whereabouts(&self, item: &ReadItem) -> Option<Whereabouts> {
-        if let Some(number) = item.entry.checked_sub(self.index.metadata().len()) {
-            return Some(Whereabouts::Known(self.companion.as_ref()?.locator(number)?));
-        }
+    /// Where an item of the index lies, if there is such an item.
+    pub(super) fn place(&self, item: &ReadItem) -> Option<ItemPlace> {
         let place = match &item.what {
             ReadWhat::Region { chunk, .. } => self.index.chunk(item.entry, chunk),
             ReadWhat::Value => self.index.value(item.entry),
         };
         let Place { file, offset, length, transforms } = place?;
-        Some(Whereabouts::Item(ItemPlace { file: file.clone(), offset, length, transforms }))
+        Some(ItemPlace { file: file.clone(), offset, length, transforms })
+    }
+
+    /// The leaf of the companion that an entry is, if it is one.
+    fn in_companion(&self, entry: usize) -> Option<(&Arc<SavedFile>, usize)> {
+        self.companion.as_ref().zip(entry.checked_sub(self.index.metadata().len()))
     }
 
     pub(super) fn index_path(&self) -> &StorePath {
@@ -148,13 +142,17 @@ impl OpenedCheckpoint for OpenedDcp {
     }
 
     fn locate(self: Arc<Self>, items: Vec<ReadItem>) -> Box<dyn Ask<Output = Vec<Locator>>> {
-        Box::new(Locate::new(self, items))
+        let Some(companion) = self.companion.clone() else { return Box::new(Locate::new(self, items)) };
+        let is_there: Vec<bool> = items.iter().map(|item| self.in_companion(item.entry).is_some()).collect();
+        let leaves = items.iter().filter_map(|item| Some(self.in_companion(item.entry)?.1)).collect();
+        let mut there = is_there.iter();
+        let items = items.into_iter().filter(|_| there.next() == Some(&false)).collect();
+        Box::new(Join::new(Locate::new(self, items), LocateSaved::new(companion, leaves), is_there))
     }
 
     fn decode_value(&self, entry: usize, bytes: Bytes) -> Result<Value, StorageError> {
         let name = || self.metadata.entry(entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
-        let in_companion = |number| self.companion.as_ref()?.value(number);
-        if let Some(value) = entry.checked_sub(self.index.metadata().len()).and_then(in_companion) {
+        if let Some(value) = self.in_companion(entry).and_then(|(companion, leaf)| companion.value(leaf)) {
             return Ok(value);
         }
         let value = object::decode(&bytes)
@@ -171,7 +169,7 @@ impl OpenedCheckpoint for OpenedDcp {
     }
 
     fn checked_in_value(&self, entry: usize, bytes: &Bytes) -> u64 {
-        if entry < self.index.metadata().len() { object::checked_bytes(bytes) } else { 0 }
+        if self.in_companion(entry).is_none() { object::checked_bytes(bytes) } else { 0 }
     }
 }
 

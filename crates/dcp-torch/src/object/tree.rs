@@ -8,7 +8,7 @@ use super::read::{ObjectFault, read};
 use super::tensor::TensorRef;
 use super::value::{Converter, NoValue};
 use super::vocabulary::{Object, ObjectNode};
-use crate::archive::{Archive, ByteOrder, Known, Lack, StoredBytes};
+use crate::archive::{Archive, Known, Lack};
 use crate::pickle::{Node, Pair};
 
 /// The leaves of a state.
@@ -26,11 +26,7 @@ pub(crate) struct Leaf {
 
 #[derive(Debug)]
 pub(crate) enum LeafContent {
-    Tensor {
-        tensor: TensorRef,
-        stored: StoredBytes,
-        order: ByteOrder,
-    },
+    Tensor(TensorRef),
     Value(Value),
     /// It can be expressed only in Python.
     Foreign,
@@ -38,11 +34,10 @@ pub(crate) enum LeafContent {
 
 impl SavedTree {
     /// Reads the tree, and what its values need of the storages.
-    pub(crate) fn read(known: &Known) -> Result<Self, Lack> {
-        let archive = Archive::read(known)?;
+    pub(crate) fn read(archive: &Archive, known: &Known) -> Result<Self, Lack> {
         let (pickle, start) = archive.pickle(known)?;
         let outcome = read(&pickle, |root, _| {
-            let mut walk = Walk { converter: Converter::new(&archive, known, pickle.len()), leaves: Vec::new() };
+            let mut walk = Walk { converter: Converter::new(archive, known, pickle.len()), leaves: Vec::new() };
             Ok(walk.node(root, &mut Vec::new()).map(|()| Self { leaves: walk.leaves }))
         });
         match outcome {
@@ -104,13 +99,12 @@ impl Walk<'_> {
     }
 
     fn tensor(&mut self, tensor: &TensorRef, path: &[Segment]) -> Result<(), Stop> {
-        let (archive, known) = (self.converter.archive, self.converter.known);
-        let stored = archive.storage(known, &tensor.storage.key).map_err(Stop::Lack)?;
-        if stored.length != tensor.storage.length {
-            let (key, expected, found) = (&tensor.storage.key, tensor.storage.length, stored.length);
+        let found = self.converter.archive.storage_length(&tensor.storage.key).map_err(Stop::Lack)?;
+        if found != tensor.storage.length {
+            let (key, expected) = (&tensor.storage.key, tensor.storage.length);
             return Err(Stop::Fault(format!("storage {key} should have {expected} bytes, but has {found}")));
         }
-        let content = LeafContent::Tensor { tensor: tensor.clone(), stored, order: archive.byte_order };
+        let content = LeafContent::Tensor(tensor.clone());
         self.leaves.push(Leaf { path: StatePath::new(path.to_vec()), content });
         Ok(())
     }

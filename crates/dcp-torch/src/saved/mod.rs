@@ -1,0 +1,9 @@
+//! Files of `torch.save` that hold a whole state: by themselves, or beside a distributed checkpoint.
+
+mod file;
+mod locate;
+mod read;
+
+pub(crate) use file::SavedFile;
+pub(crate) use locate::LocateSaved;
+pub(crate) use read::ReadSaved;
