@@ -37,9 +37,7 @@ impl Cold {
 fn drop_range(object: &OpenObject, offset: u64, length: u64) -> io::Result<()> {
     // No length would mean all of the rest.
     match std::num::NonZeroU64::new(length) {
-        Some(length) => {
-            Ok(rustix::fs::fadvise(&object.file, offset, Some(length), rustix::fs::Advice::DontNeed)?)
-        }
+        Some(length) => Ok(rustix::fs::fadvise(&object.file, offset, Some(length), rustix::fs::Advice::DontNeed)?),
         None => Ok(()),
     }
 }

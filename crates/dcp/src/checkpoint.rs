@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use dcp_storage::{
-    ComposedReader, Finding, Io, Locator, OpenedCheckpoint, ReadReport, StorageReader, Store,
-    Strictness, Verify,
+    ComposedReader, Finding, Io, Locator, OpenedCheckpoint, ReadReport, StorageReader, Store, Strictness, Verify,
 };
 use dcp_types::{
     Dest, EntryKind, Fqn, Loaded, LoadedLeaf, Metadata, OwnedTensor, ReadItem, ReadWhat, Region, Shape, TensorEntry,

@@ -42,9 +42,7 @@ impl Location {
     /// The store at this place. `fsync` says whether a directory is to survive a crash of the machine.
     pub(crate) fn store(&self, fsync: bool) -> Result<Arc<dyn Store>, Error> {
         match &self.place {
-            Place::Store(store) if self.cold => {
-                Err(Error::Location { location: store.location(), reason: NOT_COLD })
-            }
+            Place::Store(store) if self.cold => Err(Error::Location { location: store.location(), reason: NOT_COLD }),
             Place::Store(store) => Ok(Arc::clone(store)),
             Place::Path(path) => directory(path, fsync, self.cold),
             Place::Url(url) => match url.split_once("://") {

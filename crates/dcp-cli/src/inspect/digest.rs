@@ -1,10 +1,9 @@
 //! The digest of a tensor of any size, in little memory.
 
-use dcp::crates::dcp_types::TensorEntry;
-use dcp::{Checkpoint, Region, Shape, TypesError, ViewMut};
+use dcp::crates::dcp_storage::{BlockChecks, Io, Locator};
+use dcp::crates::dcp_types::{ReadItem, TensorEntry};
+use dcp::{Checkpoint, Error, Region, Shape, TypesError, Verify, ViewMut};
 use sha2::{Digest, Sha256};
-
-use crate::failure::Failure;
 
 /// The SHA-256 of bytes in pieces, in hex.
 pub(super) fn of<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> String {
@@ -28,15 +27,15 @@ impl Digester {
     /// The most that is held of a tensor, in bytes.
     const SLAB: u64 = 8 << 20;
 
-    /// The SHA-256 of a tensor's row-major little-endian bytes, in hex.
-    pub(super) fn sha256(
-        &mut self,
-        checkpoint: &Checkpoint,
-        fqn: &str,
-        tensor: &TensorEntry,
-    ) -> Result<String, Failure> {
+    /// The SHA-256 of a tensor's row-major little-endian bytes, in hex. All of them are checked before it is known.
+    pub(super) fn sha256(&mut self, checkpoint: &Checkpoint, fqn: &str, tensor: &TensorEntry) -> Result<String, Error> {
         let mut hash = Sha256::new();
         let size = tensor.dtype.size();
+        let checked_before = tensor.nbytes() > Self::SLAB && is_checked_only_whole(checkpoint, fqn, tensor)?;
+        if checked_before {
+            checkpoint.check(fqn)?;
+        }
+        let checkpoint = checkpoint.clone().verify(if checked_before { Verify::Covered } else { Verify::All });
         for slab in Slabs::new(&tensor.shape, (Self::SLAB / size).max(1)) {
             let slab = slab?;
             let length = (slab.numel() * size) as usize;
@@ -50,6 +49,30 @@ impl Digester {
         Ok(hex(&hash.finalize()))
     }
 }
+
+/// Whether checking slab by slab would read some chunk again and again: it has one checksum for very many bytes, or lies in
+/// another order than slabs follow each other.
+fn is_checked_only_whole(checkpoint: &Checkpoint, fqn: &str, tensor: &TensorEntry) -> Result<bool, Error> {
+    let Some((entry, _)) = checkpoint.metadata().find(fqn) else { return Ok(false) };
+    let mut chunks = tensor.all_chunks().map(|chunk| ReadItem::whole_chunk(entry, chunk)).peekable();
+    let only_whole = |locator: &Locator| match locator {
+        Locator::Extent(extent) => {
+            let is_large = |checks: &BlockChecks| checks.block > Io::READ_BUFFER;
+            extent.checks.as_ref().is_some_and(|checks| is_large(checks) || extent.layout.strides.is_some())
+        }
+        _ => false,
+    };
+    while chunks.peek().is_some() {
+        let located = checkpoint.locate(chunks.by_ref().take(CHUNKS).collect())?;
+        if located.iter().any(only_whole) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// So many chunks are located at a time.
+const CHUNKS: usize = 1 << 10;
 
 /// Cuts a tensor into regions of at most so many elements that follow each other in row-major order.
 struct Slabs {

@@ -98,11 +98,8 @@ mod tests {
     #[test]
     fn parts_of_one_another_overlap_and_equal_places_do_not() {
         let places = |spans: &[(u64, u64)]| -> Vec<Place> {
-            let mut places: Vec<_> = spans
-                .iter()
-                .enumerate()
-                .map(|(entry, &(start, end))| Place { start, end, entry })
-                .collect();
+            let mut places: Vec<_> =
+                spans.iter().enumerate().map(|(entry, &(start, end))| Place { start, end, entry }).collect();
             places.sort_unstable();
             places
         };
