@@ -32,7 +32,7 @@ impl Flaw {
     pub(super) fn of(self, path: &StorePath, name: &str) -> StorageError {
         match self {
             Self::Corrupt(reason) => corrupt(path, format!("{}: {reason}", short(name))),
-            Self::Unsupported(what) => unsupported(format!("{what} (of {})", short(name))),
+            Self::Unsupported(what) => unsupported(path, 0, format!("{what} (of {})", short(name))),
         }
     }
 }
@@ -70,14 +70,14 @@ pub(super) fn corrupt(path: &StorePath, reason: String) -> StorageError {
     StorageError::Corrupt { path: path.clone(), offset: 0, reason }
 }
 
-pub(super) fn unsupported(what: String) -> StorageError {
-    StorageError::Unsupported { format: "dcp", what }
+fn unsupported(path: &StorePath, offset: u64, what: String) -> StorageError {
+    StorageError::Unreadable { path: path.clone(), offset, what }
 }
 
-/// A pickle that is unsound is corrupt; one that says what cannot be expressed is not supported.
+/// A pickle that is unsound is corrupt; one that uses what is not known here cannot be read.
 pub(super) fn unreadable(path: &StorePath, error: PickleError) -> StorageError {
     match *error.fault {
-        Fault::Unsupported(what) => unsupported(what),
+        Fault::Unsupported(what) => unsupported(path, error.position, what),
         fault => StorageError::Corrupt { path: path.clone(), offset: error.position, reason: fault.to_string() },
     }
 }

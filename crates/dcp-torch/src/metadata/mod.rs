@@ -36,7 +36,7 @@ pub(crate) enum Strictness {
 /// Decodes the index of a checkpoint from its one file, or from the files of its ranks in the order of ranks.
 ///
 /// # Errors
-/// [`StorageError::Corrupt`], [`StorageError::Unsupported`] or [`StorageError::InvalidPath`] for the first fault.
+/// [`StorageError::Corrupt`], [`StorageError::Unreadable`] or [`StorageError::InvalidPath`] for the first fault.
 pub(crate) fn decode(
     files: &[(StorePath, &[u8])],
     strictness: Strictness,
