@@ -29,11 +29,12 @@ pub(super) fn write(audit: &Audit, out: &mut dyn Write) -> Result<(), Failure> {
     writeln!(out, "{}: {verdict}", printable(&audit.location))?;
     writeln!(
         out,
-        "  {} of {} and {} in {}, {:.1} % of the bytes checked, {}; {} read in {}, {}",
+        "  {} of {} and {} in {}; {}, {:.1} % of them checked; {}; {} read in {}, {}",
         units::count(audit.tensors, "tensor"),
         units::count(audit.chunks, "chunk"),
         units::count(audit.values, "value"),
         units::count(audit.files, "file"),
+        units::bytes(audit.bytes),
         percent(audit),
         units::count(audit.defects.len() as u64, "problem"),
         units::bytes(audit.read),

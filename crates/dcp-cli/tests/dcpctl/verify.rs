@@ -48,8 +48,9 @@ fn a_sound_checkpoint_is_good() {
     assert_eq!(lines[0], "opaque: would run code when PyTorch unpickles it: os.system");
     assert_eq!(lines[1], format!("{}: good", checkpoint.display()));
     assert!(
-        lines[2]
-            .starts_with("  3 tensors of 5 chunks and 8 values in 4 files, 100.0 % of the bytes checked, 0 problems; "),
+        lines[2].starts_with(
+            "  3 tensors of 5 chunks and 8 values in 4 files; 4.3 KiB, 100.0 % of them checked; 0 problems; "
+        ),
         "{said:?}"
     );
 }
@@ -78,8 +79,8 @@ fn everything_that_is_bad_is_named() {
     assert!(said.err.contains("problems in") && said.err.contains("the first: model.weight"), "{said:?}");
     let text = verify(&checkpoint, &[]);
     assert_eq!(text.code, Some(1));
-    let line = "model.weight [19..37, 0..15] in __2_0.distcp at byte 0: model.weight is damaged: ";
-    assert!(text.out.contains(" in __2_0.distcp at byte 0: model.weight is damaged: "), "{text:?} has no {line}");
+    let told = |line: &str| line.starts_with("model.weight ") && line.contains(" in __2_0.distcp at byte 0: ");
+    assert!(text.out.lines().any(told), "{text:?}");
     assert!(text.out.contains(&format!("{}: BAD\n", checkpoint.display())), "{text:?}");
     assert_eq!(verify(&checkpoint, &["--quick"]).code, Some(1));
 }
