@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dcp::{
-    Audit, Auditor, Checkpoint, Defect, Error, LocalTensor, Location, MemoryStore, NativeFormat, Saver, StateDict,
-    StorageError, Verdict,
+    Audit, Auditor, Checkpoint, Defect, Error, LocalStore, LocalTensor, Location, MemoryStore, NativeFormat, Saver,
+    StateDict, StorageError, Store, Verdict,
 };
+use dcp_storage::conformance::{Fault, FaultStore, Faults};
 use ndarray::Array2;
 use tempfile::TempDir;
 
@@ -161,7 +163,7 @@ fn a_tensor_with_very_many_bad_chunks_is_given_up() {
     use dcp::{DType, DeviceMesh, Placement, TensorSpec, ThreadGroup, View};
     let dir = tempfile::tempdir().expect("temporary directory");
     let (ranks, rows) = (2, 400u64);
-    let mesh = std::sync::Arc::new(DeviceMesh::new([ranks]).expect("mesh"));
+    let mesh = Arc::new(DeviceMesh::new([ranks]).expect("mesh"));
     let placements = [Placement::StridedShard { dim: 0, split_factor: 200 }];
     let spec = TensorSpec::sharded(DType::UInt8, [rows], &mesh, placements).expect("spec");
     let bytes = vec![7u8; rows as usize];
@@ -192,4 +194,28 @@ fn what_is_sound_can_be_rescued() {
         checkpoint.check("second"),
         Err(Error::Storage(error)) if matches!(&*error, StorageError::Damaged { fqn, .. } if fqn.as_str() == "second")
     ));
+}
+
+/// Whatever cannot be read because of I/O is told, and never taken for sound nor for the checkpoint's fault.
+#[test]
+fn io_errors_are_not_the_checkpoints_fault() {
+    let (_dir, place) = place();
+    let audit = |faults: Faults| {
+        let store: Arc<dyn Store> = Arc::new(FaultStore::new(LocalStore::open(&place), faults));
+        Auditor::new().audit(store)
+    };
+    let counting = Faults::none();
+    assert_eq!(audit(counting.clone()).expect("can be looked at").verdict(), Verdict::Sound);
+    let mut unknown = 0;
+    for k in 0..counting.count() {
+        match audit(Faults::none().at(k, Fault::Stop)) {
+            Ok(audit) => {
+                assert_eq!(audit.verdict(), Verdict::Unknown, "stopped at {k}: {audit:?}");
+                assert!(audit.defects.iter().all(|defect| defect.kind == "io"), "stopped at {k}: {audit:?}");
+                unknown += 1;
+            }
+            Err(error) => assert!(!error.is_bad_checkpoint(), "stopped at {k}: {error}"),
+        }
+    }
+    assert!(unknown > 0);
 }
