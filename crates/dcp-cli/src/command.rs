@@ -13,7 +13,7 @@ use dcp::{Error, Location, Store};
 
 use crate::args::{Arguments, Command};
 use crate::failure::Failure;
-use crate::{demo, inspect};
+use crate::{demo, inspect, verify};
 
 /// The command `dcpctl`, with the URL schemes that it knows.
 #[derive(Default)]
@@ -86,6 +86,7 @@ impl Dcpctl {
         match command {
             Command::Demo(args) => demo::demo(args, out),
             Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, args, out),
+            Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, args, out),
         }
     }
 

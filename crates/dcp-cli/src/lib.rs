@@ -25,5 +25,6 @@ mod demo;
 mod failure;
 mod inspect;
 mod units;
+mod verify;
 
 pub use command::{Dcpctl, Opener, Status};

@@ -31,6 +31,11 @@ pub(crate) fn rate(count: u64, elapsed: Duration) -> String {
 
 /// A number of things, as `1 tensor` or `12,345 tensors`.
 pub(crate) fn count(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// A number, as `12,345`.
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.char_indices() {
@@ -39,7 +44,7 @@ pub(crate) fn count(number: u64, thing: &str) -> String {
         }
         grouped.push(digit);
     }
-    format!("{grouped} {thing}{}", if number == 1 { "" } else { "s" })
+    grouped
 }
 
 /// Text out of a file, without what a terminal would take for commands.

@@ -49,9 +49,11 @@
 //! * A version is a hash of the content, so [`head`](dcp_storage::Store::head) reads the object. Of objects larger
 //!   than [`LocalStore::MAX_HEAD_VERSION`] it gives the size alone. The cheap way to learn a size is
 //!   [`size`](dcp_storage::Store::size), or, for many at once, [`list`](dcp_storage::Store::list).
+//! * [`LocalStore::cold`] reads past the page cache of this machine, to find out what the medium holds.
 //! * `a` and `a/b` cannot both be objects. Deleting leaves empty directories behind.
 
 mod beneath;
+mod cold;
 mod disk;
 mod list;
 mod publish;

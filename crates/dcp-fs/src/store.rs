@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use dcp_storage::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, StoreTraits, Upload, Version};
 
 use crate::beneath::{self, Blocked};
+use crate::cold::Cold;
 use crate::disk::{Disk, RealDisk};
 use crate::root::Root;
 use crate::site::Site;
@@ -22,6 +23,7 @@ use crate::{list, publish, read, temp, version};
 #[derive(Clone, Debug)]
 pub struct LocalStore {
     root: Root,
+    cold: Option<Arc<Cold>>,
 }
 
 /// What a store does before it says that an object is there.
@@ -60,10 +62,31 @@ impl LocalStore {
         self
     }
 
+    /// The same store, reading past the page cache or not; not unless told so.
+    ///
+    /// What this machine has in memory of a file is dropped before this store (with its clones) reads it for the first time, and
+    /// what was read is dropped afterwards, so that the bytes come from the medium: whoever checks them has checked the medium, and
+    /// the memory is left to others. It is slower, of course.
+    ///
+    /// It is advice, and the system takes it as far as it can. What was written and not flushed yet, what another process has
+    /// mapped or reads just now, and a file system that lives in memory are read as ever; so are the caches of other
+    /// hosts: of the server of a network file system, and of the disk itself. It works on Linux; elsewhere reads fail with
+    /// [`StorageError::Io`].
+    ///
+    /// ```
+    /// use dcp_fs::LocalStore;
+    /// let medium = LocalStore::open("/data/run-1/step-100").cold(true);
+    /// ```
+    #[must_use]
+    pub fn cold(mut self, cold: bool) -> Self {
+        self.cold = cold.then(Arc::default);
+        self
+    }
+
     pub(crate) fn on(root: &Path, disk: Arc<dyn Disk>) -> Self {
         // Only an empty path or a lost working directory has no absolute form; the first operation will say so.
         let path = std::path::absolute(root).unwrap_or_else(|_| PathBuf::from(root));
-        Self { root: Root::new(path, disk) }
+        Self { root: Root::new(path, disk), cold: None }
     }
 
     fn site(&self, path: &StorePath) -> Result<Site, StorageError> {
@@ -109,7 +132,11 @@ impl Store for LocalStore {
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
         let site = self.site(path)?;
         let object = self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))?;
-        read::ranges(&site, &object, ranges)
+        let Some(cold) = &self.cold else { return read::ranges(&site, &object, ranges) };
+        cold.before(&object).map_err(site.io("read"))?;
+        let done = read::ranges(&site, &object, ranges);
+        cold.after(&object, ranges).map_err(site.io("read"))?;
+        done
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

@@ -20,3 +20,13 @@ mod not_flushing {
         move || LocalStore::open(directory.path()).durability(Durability::None)
     });
 }
+
+#[cfg(target_os = "linux")]
+mod cold {
+    use super::*;
+
+    dcp_storage::store_conformance!(|| {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        move || LocalStore::open(directory.path()).durability(Durability::None).cold(true)
+    });
+}

@@ -281,6 +281,41 @@ impl StorageError {
         }
     }
 
+    /// The object that is at fault, if it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::NotFound { path, .. }
+            | Self::AlreadyExists { path, .. }
+            | Self::PreconditionFailed { path, .. }
+            | Self::OutOfRange { path, .. }
+            | Self::NotAFile { path, .. }
+            | Self::Unfinished { found: path, .. }
+            | Self::Overwritten { path, .. }
+            | Self::Corrupt { path, .. }
+            | Self::Damaged { path, .. }
+            | Self::TooNew { path, .. }
+            | Self::Unreadable { path, .. }
+            | Self::Source { path, .. }
+            | Self::SourceLength { path, .. }
+            | Self::LostWrite { path, .. } => Some(path.as_str()),
+            Self::InvalidPath { path, .. } | Self::Io { path, .. } => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Where in the object, in bytes.
+    #[must_use]
+    pub fn offset(&self) -> Option<u64> {
+        match self {
+            Self::OutOfRange { offset, .. }
+            | Self::Corrupt { offset, .. }
+            | Self::Damaged { offset, .. }
+            | Self::Unreadable { offset, .. } => Some(*offset),
+            _ => None,
+        }
+    }
+
     /// Whether the checkpoint itself is at fault: it is corrupt, damaged or incomplete.
     #[must_use]
     pub fn is_bad_checkpoint(&self) -> bool {

@@ -114,6 +114,17 @@ impl TensorEntry {
         self.chunks.meeting(&self.shape, region)
     }
 
+    /// Every chunk, one after the other.
+    pub fn all_chunks(&self) -> impl Iterator<Item = Chunk> + '_ {
+        self.chunks.iter(&self.shape)
+    }
+
+    /// How many chunks there are.
+    #[must_use]
+    pub fn chunk_count(&self) -> u64 {
+        self.chunks.count(&self.shape)
+    }
+
     /// The size of the whole tensor in bytes.
     #[must_use]
     pub fn nbytes(&self) -> u64 {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dcp_storage::{
-    ComposedReader, Finding, Io, Locator, OpenedCheckpoint, ReadReport, StorageReader, Strictness, Verify,
+    ComposedReader, Finding, Io, Locator, OpenedCheckpoint, ReadReport, StorageReader, Store, Strictness, Verify,
 };
 use dcp_types::{
     Dest, EntryKind, Fqn, Loaded, LoadedLeaf, Metadata, OwnedTensor, ReadItem, ReadWhat, Region, Shape, TensorEntry,
@@ -27,9 +27,9 @@ use crate::{Error, Location, formats};
 /// assert_eq!(checkpoint.value("step")?, 7.into());
 /// # Ok::<(), dcp::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Checkpoint {
-    reader: ComposedReader,
+    reader: Arc<ComposedReader>,
     opened: Arc<dyn OpenedCheckpoint>,
     metadata: Arc<Metadata>,
     format: &'static str,
@@ -56,13 +56,16 @@ impl Checkpoint {
     }
 
     fn open_as(at: Location, strictness: Strictness) -> Result<Self, Error> {
+        Self::open_in(at.store(true)?, strictness)
+    }
+
+    pub(crate) fn open_in(store: Arc<dyn Store>, strictness: Strictness) -> Result<Self, Error> {
         let io = Io::new()?;
-        let store = at.store(true)?;
         let format = formats::detect(&store, &formats::known(), &io)?;
         let (name, location) = (format.name(), store.location());
         let reader = ComposedReader::new(format, store).strictness(strictness);
         let metadata = io.block_on(reader.read_metadata(&io))?.metadata;
-        let opened = reader.opened()?;
+        let (opened, reader) = (reader.opened()?, Arc::new(reader));
         Ok(Self { reader, opened, metadata, format: name, location, io })
     }
 
@@ -207,6 +210,58 @@ impl Checkpoint {
         Ok(self.io.block_on(self.reader.locate(items, &self.io))?)
     }
 
+    /// The same for items of which some may be bad: one outcome an item, in order, so that one does not hide the others.
+    ///
+    /// # Errors
+    /// In place of a locator, what [`locate`](Self::locate) says of this item alone.
+    #[must_use]
+    pub fn locate_each(&self, items: Vec<ReadItem>) -> Vec<Result<Locator, Error>> {
+        each(&items, &mut |items: &[ReadItem]| self.locate(items.to_vec()))
+    }
+
+    /// The values of entries of which some may be bad: one outcome an entry, in order.
+    ///
+    /// # Errors
+    /// In place of a value, what [`values`](Self::values) says of this entry alone.
+    #[must_use]
+    pub fn values_each(&self, entries: &[usize]) -> Vec<Result<Value, Error>> {
+        each(entries, &mut |entries: &[usize]| self.values(entries))
+    }
+
+    /// Reads all that is stored of a tensor for its checksums, in little memory; in the report is how much had any.
+    ///
+    /// # Errors
+    /// [`Error::NoEntry`], and [`Error::Storage`] for the first thing that is wrong.
+    pub fn check(&self, fqn: &str) -> Result<ReadReport, Error> {
+        let (entry, tensor) = self.find_tensor(fqn)?;
+        let mut chunks = tensor.all_chunks().map(|chunk| ReadItem::whole_chunk(entry, chunk)).peekable();
+        let mut report = ReadReport::default();
+        while chunks.peek().is_some() {
+            let batch = chunks.by_ref().take(CHUNKS).map(|item| (item, Dest::Discard)).collect();
+            report += self.io.block_on(self.reader.read_data(batch, &self.io))?;
+        }
+        Ok(report)
+    }
+
+    /// What a value would do where its own language decodes it, if that is harm.
+    /// [`value`](Self::value) fails with it, unless the checkpoint was opened to [`salvage`](Self::salvage).
+    #[must_use]
+    pub fn harm_in_value(&self, entry: usize, value: &Value) -> Option<Error> {
+        Some(self.opened.harm_in_value(entry, value)?.into())
+    }
+
+    pub(crate) fn reader(&self) -> &ComposedReader {
+        &self.reader
+    }
+
+    pub(crate) fn opened(&self) -> &dyn OpenedCheckpoint {
+        &*self.opened
+    }
+
+    pub(crate) fn io(&self) -> &Io<'static> {
+        &self.io
+    }
+
     fn find_tensor(&self, fqn: &str) -> Result<(usize, &TensorEntry), Error> {
         let found = self.metadata.find(fqn).and_then(|(number, entry)| Some((number, entry.as_tensor()?)));
         found.ok_or_else(|| self.no_entry("tensor", fqn))
@@ -214,6 +269,23 @@ impl Checkpoint {
 
     fn no_entry(&self, kind: &'static str, fqn: &str) -> Error {
         Error::NoEntry { location: self.location.clone(), kind, fqn: Fqn::from(fqn).to_string() }
+    }
+}
+
+/// So many chunks are read for their checksums at a time.
+const CHUNKS: usize = 1 << 10;
+
+/// Does something to all at once; where that fails, to either half.
+pub(crate) fn each<T, U>(all: &[T], act: &mut impl FnMut(&[T]) -> Result<Vec<U>, Error>) -> Vec<Result<U, Error>> {
+    match act(all) {
+        Ok(done) => done.into_iter().map(Ok).collect(),
+        Err(error) if all.len() <= 1 => all.iter().zip([error]).map(|(_, error)| Err(error)).collect(),
+        Err(_) => {
+            let (low, high) = all.split_at(all.len() / 2);
+            let mut done = each(low, act);
+            done.extend(each(high, act));
+            done
+        }
     }
 }
 

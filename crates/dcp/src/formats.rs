@@ -38,7 +38,11 @@ fn nothing(store: &dyn Store, formats: &[Arc<dyn Format>], io: &Io<'_>) -> Resul
     if listing.iter().any(|object| object.path.as_str() == ".metadata") {
         return Ok(Error::MissingFeature { what: format!("reading the checkpoint in {location}"), feature: "torch" });
     }
-    let part = |path: &StorePath| path.as_str() == ".metadata.tmp" || path.as_str().ends_with(".distcp");
+    // What lies deeper is another checkpoint's: it may be a directory of checkpoints.
+    let part = |path: &StorePath| {
+        let name = path.as_str();
+        name == ".metadata.tmp" || name.ends_with(".distcp") && !name.contains('/')
+    };
     if let Some(found) = listing.into_iter().map(|object| object.path).find(part) {
         return Ok(StorageError::Unfinished { location, found }.into());
     }

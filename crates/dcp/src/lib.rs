@@ -2,8 +2,9 @@
 //! any other mesh, loads it back, each reading just the bytes that it needs.
 //!
 //! [`save`] and [`load`] do the common thing for a single process; [`Saver`] and [`Loader`] have all the choices;
-//! [`Checkpoint`] looks into a checkpoint.
+//! [`Checkpoint`] looks into a checkpoint; [`Auditor`] finds out whether it is whole and sound.
 
+mod audit;
 mod checkpoint;
 mod error;
 mod formats;
@@ -13,6 +14,7 @@ mod location;
 mod report;
 mod save;
 
+pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
 pub use checkpoint::Checkpoint;
 pub use error::Error;
 pub use load::Loader;

@@ -15,9 +15,13 @@ use crate::Error;
 /// use dcp::{Location, MemoryStore};
 /// let directory = Location::from("run/step-100");
 /// let memory = Location::from(MemoryStore::new());
+/// let past_the_page_cache = Location::from("run/step-100").cold(true);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Location(Place);
+pub struct Location {
+    place: Place,
+    cold: bool,
+}
 
 #[derive(Clone, Debug)]
 enum Place {
@@ -27,13 +31,23 @@ enum Place {
 }
 
 impl Location {
+    /// The same place, read past the page cache or not, as [`LocalStore::cold`](crate::LocalStore::cold) says. For directories only:
+    /// of a store that the caller brings, and of URLs of other schemes, it is an [`Error::Location`] when the place is used.
+    #[must_use]
+    pub fn cold(mut self, cold: bool) -> Self {
+        self.cold = cold;
+        self
+    }
+
     /// The store at this place. `fsync` says whether a directory is to survive a crash of the machine.
     pub(crate) fn store(&self, fsync: bool) -> Result<Arc<dyn Store>, Error> {
-        match &self.0 {
+        match &self.place {
+            Place::Store(store) if self.cold => Err(Error::Location { location: store.location(), reason: NOT_COLD }),
             Place::Store(store) => Ok(Arc::clone(store)),
-            Place::Path(path) => directory(path, fsync),
+            Place::Path(path) => directory(path, fsync, self.cold),
             Place::Url(url) => match url.split_once("://") {
-                Some(("file", path)) => directory(Path::new(path), fsync),
+                Some(("file", path)) => directory(Path::new(path), fsync, self.cold),
+                _ if self.cold => Err(Error::Location { location: url.clone(), reason: NOT_COLD }),
                 Some(("s3" | "gs" | "az", _)) => {
                     Err(Error::MissingFeature { what: format!("the location {url}"), feature: "s3" })
                 }
@@ -43,21 +57,30 @@ impl Location {
     }
 }
 
+const NOT_COLD: &str = "only a directory can be read past the page cache";
+
 #[cfg(feature = "fs")]
-fn directory(path: &Path, fsync: bool) -> Result<Arc<dyn Store>, Error> {
+fn directory(path: &Path, fsync: bool, cold: bool) -> Result<Arc<dyn Store>, Error> {
     use dcp_fs::{Durability, LocalStore};
     let durability = if fsync { Durability::Fsync } else { Durability::None };
-    Ok(Arc::new(LocalStore::open(path).durability(durability)))
+    Ok(Arc::new(LocalStore::open(path).durability(durability).cold(cold)))
 }
 
 #[cfg(not(feature = "fs"))]
-fn directory(path: &Path, _fsync: bool) -> Result<Arc<dyn Store>, Error> {
+fn directory(path: &Path, _fsync: bool, _cold: bool) -> Result<Arc<dyn Store>, Error> {
     Err(Error::MissingFeature { what: format!("the location {}", path.display()), feature: "fs" })
+}
+
+impl From<Place> for Location {
+    fn from(place: Place) -> Self {
+        Self { place, cold: false }
+    }
 }
 
 impl From<&str> for Location {
     fn from(place: &str) -> Self {
-        Self(if place.contains("://") { Place::Url(place.to_owned()) } else { Place::Path(place.into()) })
+        let place = if place.contains("://") { Place::Url(place.to_owned()) } else { Place::Path(place.into()) };
+        place.into()
     }
 }
 
@@ -69,13 +92,13 @@ impl From<String> for Location {
 
 impl From<&Path> for Location {
     fn from(path: &Path) -> Self {
-        Self(Place::Path(path.to_owned()))
+        Place::Path(path.to_owned()).into()
     }
 }
 
 impl From<PathBuf> for Location {
     fn from(path: PathBuf) -> Self {
-        Self(Place::Path(path))
+        Place::Path(path).into()
     }
 }
 
@@ -87,12 +110,12 @@ impl From<&PathBuf> for Location {
 
 impl From<Arc<dyn Store>> for Location {
     fn from(store: Arc<dyn Store>) -> Self {
-        Self(Place::Store(store))
+        Place::Store(store).into()
     }
 }
 
 impl From<MemoryStore> for Location {
     fn from(store: MemoryStore) -> Self {
-        Self(Place::Store(Arc::new(store)))
+        Place::Store(Arc::new(store)).into()
     }
 }

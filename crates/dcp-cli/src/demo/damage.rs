@@ -6,14 +6,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use dcp::crates::dcp_storage::Locator;
-use dcp::crates::dcp_types::{ReadItem, ReadWhat};
+use dcp::crates::dcp_types::ReadItem;
 use dcp::{Checkpoint, Error, Fqn};
 
 use super::cluster::Cluster;
 use super::load::load_on;
 use super::model::Model;
 use crate::failure::Failure;
-use crate::inspect::{count, walk};
 
 /// What became of a flipped bit.
 #[derive(Debug)]
@@ -54,9 +53,8 @@ fn middle(checkpoint: &Checkpoint, fqn: &Fqn) -> Result<(String, u64), Failure> 
     let nowhere = || Failure::Impossible(format!("the bytes of {fqn} cannot be found in a file"));
     let entry = checkpoint.metadata().find(fqn.as_str());
     let (entry, tensor) = entry.and_then(|(number, entry)| Some((number, entry.as_tensor()?))).ok_or_else(nowhere)?;
-    let chunk = walk(tensor).nth((count(tensor) / 2) as usize).ok_or_else(nowhere)?;
-    let what = ReadWhat::Region { region: chunk.region.clone(), chunk };
-    match checkpoint.locate(vec![ReadItem { entry, what }])?.as_slice() {
+    let chunk = tensor.all_chunks().nth((tensor.chunk_count() / 2) as usize).ok_or_else(nowhere)?;
+    match checkpoint.locate(vec![ReadItem::whole_chunk(entry, chunk)])?.as_slice() {
         [Locator::Extent(extent)] => Ok((extent.file.to_string(), extent.offset + extent.length / 2)),
         _ => Err(nowhere()),
     }

@@ -3,21 +3,23 @@
 use std::io::Write;
 
 use dcp::crates::dcp_types::{Chunks, Entry, EntryKind, TensorEntry};
-use dcp::{Checkpoint, DeviceMesh, Fqn};
+use dcp::{Checkpoint, DeviceMesh, Finding, Fqn};
 use serde::Serialize;
 
 use super::digest::Digester;
 use super::located::{Located, file};
+use super::trouble::{Trouble, fault};
 use super::value::Json;
 use super::values::Values;
 use crate::failure::Failure;
 
 /// Writes the checkpoint as one object, an entry a line.
 pub(super) fn write(checkpoint: &Checkpoint, digest: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let mut report =
-        Report { checkpoint, located: Located::new(checkpoint), values: Values::new(checkpoint), digester: None, out };
-    report.digester = digest.then(Digester::default);
-    report.write()
+    let (located, values) = (Located::new(checkpoint), Values::new(checkpoint));
+    let digester = digest.then(Digester::default);
+    let mut report = Report { checkpoint, located, values, digester, trouble: Trouble::default(), out };
+    report.write()?;
+    report.trouble.finish()
 }
 
 struct Report<'c, 'o> {
@@ -25,6 +27,7 @@ struct Report<'c, 'o> {
     located: Located<'c>,
     values: Values<'c>,
     digester: Option<Digester>,
+    trouble: Trouble,
     out: &'o mut dyn Write,
 }
 
@@ -36,6 +39,11 @@ impl Report<'_, '_> {
         for (number, (fqn, entry)) in self.checkpoint.metadata().entries().enumerate() {
             self.out.write_all(if number == 0 { b"\n" } else { b",\n" })?;
             self.entry(number, fqn, entry)?;
+        }
+        for (number, finding) in self.checkpoint.findings().iter().enumerate() {
+            let is_first = number == 0 && self.checkpoint.metadata().is_empty();
+            self.out.write_all(if is_first { b"\n" } else { b",\n" })?;
+            self.unsound(finding)?;
         }
         Ok(self.out.write_all(b"\n]}\n")?)
     }
@@ -59,33 +67,74 @@ impl Report<'_, '_> {
         self.next_field("shape", &tensor.map(|tensor| tensor.shape.dims()))?;
         self.next_field("mesh", &grid.map(|grid| Mesh::of(grid.mesh())))?;
         self.next_field("placements", &placements)?;
-        match tensor {
+        let error = match tensor {
             Some(tensor) => self.tensor(number, fqn, tensor)?,
             None => {
-                let value = self.values.next()?;
+                let (value, error) = match self.values.next().transpose() {
+                    Ok(value) => (value, None),
+                    Err(error) => (None, Some(fault(error)?)),
+                };
                 self.next_field("chunks", &())?;
                 self.next_field("value", &value.as_ref().map(Json::new))?;
                 self.next_field("sha256", &())?;
+                error
             }
+        };
+        if let Some(error) = error {
+            self.error(fqn.as_str(), &error)?;
         }
         Ok(self.out.write_all(b"}")?)
     }
 
-    fn tensor(&mut self, number: usize, fqn: &Fqn, tensor: &TensorEntry) -> Result<(), Failure> {
+    /// Something that was left out of the metadata.
+    fn unsound(&mut self, finding: &Finding) -> Result<(), Failure> {
+        let fqn = finding.fqn.as_ref().map(Fqn::as_str);
+        self.out.write_all(b"{")?;
+        self.field("fqn", &fqn)?;
+        self.next_field("kind", &"unsound")?;
+        for name in ["dtype", "shape", "mesh", "placements", "chunks", "value", "sha256"] {
+            self.next_field(name, &())?;
+        }
+        self.error(fqn.unwrap_or_default(), &finding.fault.to_string())?;
+        Ok(self.out.write_all(b"}")?)
+    }
+
+    fn error(&mut self, fqn: &str, error: &str) -> Result<(), Failure> {
+        self.trouble.count(fqn, error);
+        self.next_field("error", &error)
+    }
+
+    /// Writes what only tensors have; says what is wrong, if something is.
+    fn tensor(&mut self, number: usize, fqn: &Fqn, tensor: &TensorEntry) -> Result<Option<String>, Failure> {
         self.out.write_all(b", \"chunks\": [")?;
         let mut first = true;
-        while let Some((chunk, locator)) = self.located.next_of(number)? {
+        let mut wrong = None;
+        while let Some((chunk, locator)) = self.located.next_of(number) {
             if !std::mem::take(&mut first) {
                 self.out.write_all(b", ")?;
             }
             let (offsets, sizes) = (chunk.region.offsets(), chunk.region.sizes());
-            serde_json::to_writer(&mut *self.out, &Chunk { offsets, sizes, file: file(&locator) })?;
+            let locator = match locator {
+                Ok(locator) => Some(locator),
+                Err(error) => {
+                    wrong.get_or_insert(fault(error)?);
+                    None
+                }
+            };
+            serde_json::to_writer(&mut *self.out, &Chunk { offsets, sizes, file: locator.as_ref().and_then(file) })?;
         }
         self.out.write_all(b"]")?;
-        let digester = self.digester.as_mut();
-        let sha256 = digester.map(|digester| digester.sha256(self.checkpoint, fqn.as_str(), tensor)).transpose()?;
+        let digester = self.digester.as_mut().filter(|_| wrong.is_none());
+        let sha256 = match digester.map(|digester| digester.sha256(self.checkpoint, fqn.as_str(), tensor)).transpose() {
+            Ok(sha256) => sha256,
+            Err(error) => {
+                wrong = Some(fault(error)?);
+                None
+            }
+        };
         self.next_field("value", &())?;
-        self.next_field("sha256", &sha256)
+        self.next_field("sha256", &sha256)?;
+        Ok(wrong)
     }
 
     fn next_field(&mut self, name: &str, value: &impl Serialize) -> Result<(), Failure> {

@@ -2,12 +2,9 @@
 
 use std::collections::VecDeque;
 
-use dcp::Checkpoint;
 use dcp::crates::dcp_storage::Locator;
-use dcp::crates::dcp_types::{Chunk, ReadItem, ReadWhat};
-
-use super::walk;
-use crate::failure::Failure;
+use dcp::crates::dcp_types::{Chunk, ReadItem};
+use dcp::{Checkpoint, Error};
 
 /// How many chunks are located, and held, at a time.
 const BATCH: usize = 1 << 14;
@@ -16,46 +13,42 @@ const BATCH: usize = 1 << 14;
 pub(super) struct Located<'c> {
     checkpoint: &'c Checkpoint,
     chunks: Box<dyn Iterator<Item = (usize, Chunk)> + 'c>,
-    ready: VecDeque<(usize, Chunk, Locator)>,
+    ready: VecDeque<(usize, Chunk, Result<Locator, Error>)>,
 }
 
 impl<'c> Located<'c> {
     pub(super) fn new(checkpoint: &'c Checkpoint) -> Self {
         let tensors = checkpoint.metadata().entries().enumerate();
         let tensors = tensors.filter_map(|(number, (_, entry))| Some((number, entry.as_tensor()?)));
-        let chunks = tensors.flat_map(|(number, tensor)| walk(tensor).map(move |chunk| (number, chunk)));
+        let chunks = tensors.flat_map(|(number, tensor)| tensor.all_chunks().map(move |chunk| (number, chunk)));
         Self { checkpoint, chunks: Box::new(chunks), ready: VecDeque::new() }
     }
 
-    /// The next chunk, if it is one of this entry.
-    pub(super) fn next_of(&mut self, entry: usize) -> Result<Option<(Chunk, Locator)>, Failure> {
-        self.fill()?;
+    /// The next chunk, if it is one of this entry, and where it lies.
+    pub(super) fn next_of(&mut self, entry: usize) -> Option<(Chunk, Result<Locator, Error>)> {
+        self.fill();
         let of_entry = self.ready.front().is_some_and(|(number, ..)| *number == entry);
         let next = if of_entry { self.ready.pop_front() } else { None };
-        Ok(next.map(|(_, chunk, locator)| (chunk, locator)))
+        next.map(|(_, chunk, locator)| (chunk, locator))
     }
 
-    /// The next chunk.
-    pub(super) fn next(&mut self) -> Result<Option<Locator>, Failure> {
-        self.fill()?;
-        Ok(self.ready.pop_front().map(|(_, _, locator)| locator))
+    /// Where the next chunk lies, and of which entry it is.
+    pub(super) fn next(&mut self) -> Option<(usize, Result<Locator, Error>)> {
+        self.fill();
+        self.ready.pop_front().map(|(entry, _, locator)| (entry, locator))
     }
 
-    fn fill(&mut self) -> Result<(), Failure> {
+    fn fill(&mut self) {
         if !self.ready.is_empty() {
-            return Ok(());
+            return;
         }
         let batch: Vec<(usize, Chunk)> = self.chunks.by_ref().take(BATCH).collect();
         if batch.is_empty() {
-            return Ok(());
+            return;
         }
-        let whole = |(entry, chunk): &(usize, Chunk)| {
-            let what = ReadWhat::Region { chunk: chunk.clone(), region: chunk.region.clone() };
-            ReadItem { entry: *entry, what }
-        };
-        let locators = self.checkpoint.locate(batch.iter().map(whole).collect())?;
+        let whole = |(entry, chunk): &(usize, Chunk)| ReadItem::whole_chunk(*entry, chunk.clone());
+        let locators = self.checkpoint.locate_each(batch.iter().map(whole).collect());
         self.ready = batch.into_iter().zip(locators).map(|((entry, chunk), at)| (entry, chunk, at)).collect();
-        Ok(())
     }
 }
 

@@ -1,15 +1,13 @@
 //! What a checkpoint holds.
 
-mod chunks;
 mod digest;
 mod json;
 mod located;
 mod short;
 mod text;
+mod trouble;
 mod value;
 mod values;
-
-pub(crate) use chunks::{count, walk};
 
 use std::io::Write;
 
@@ -18,8 +16,9 @@ use dcp::{Checkpoint, Location, Verify};
 use crate::args::Inspect;
 use crate::failure::Failure;
 
-/// Shows a checkpoint. Whatever is read of it is checked.
+/// Shows a checkpoint. Whatever is read of it is checked. Of entries that are bad it says so, and goes on.
 pub(crate) fn inspect(location: Location, args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
-    let checkpoint = Checkpoint::open(location)?.verify(Verify::All);
+    let checkpoint = if args.salvage { Checkpoint::salvage(location)? } else { Checkpoint::open(location)? };
+    let checkpoint = checkpoint.verify(Verify::All);
     if args.json { json::write(&checkpoint, args.digest, out) } else { text::write(&checkpoint, args.digest, out) }
 }

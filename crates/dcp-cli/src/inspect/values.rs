@@ -3,10 +3,8 @@
 use std::collections::VecDeque;
 
 use dcp::crates::dcp_storage::Locator;
-use dcp::crates::dcp_types::{ReadItem, ReadWhat};
-use dcp::{Checkpoint, Value};
-
-use crate::failure::Failure;
+use dcp::crates::dcp_types::ReadItem;
+use dcp::{Checkpoint, Error, Value};
 
 /// How many values are located at a time.
 const BATCH: usize = 1 << 10;
@@ -19,7 +17,7 @@ pub(super) struct Values<'c> {
     entries: Box<dyn Iterator<Item = usize> + 'c>,
     /// Entries, and how many bytes they have.
     located: VecDeque<(usize, u64)>,
-    ready: VecDeque<Value>,
+    ready: VecDeque<(usize, Result<Value, Error>)>,
 }
 
 impl<'c> Values<'c> {
@@ -29,10 +27,10 @@ impl<'c> Values<'c> {
         Self { checkpoint, entries: Box::new(entries), located: VecDeque::new(), ready: VecDeque::new() }
     }
 
-    /// The next value.
-    pub(super) fn next(&mut self) -> Result<Option<Value>, Failure> {
+    /// The next value, or why there is none.
+    pub(super) fn next(&mut self) -> Option<Result<Value, Error>> {
         if self.ready.is_empty() {
-            self.locate()?;
+            self.locate();
             let mut bytes = 0u64;
             let mut entries = Vec::new();
             while let Some(&(entry, length)) = self.located.front() {
@@ -43,28 +41,28 @@ impl<'c> Values<'c> {
                 entries.push(entry);
                 self.located.pop_front();
             }
-            if !entries.is_empty() {
-                self.ready = self.checkpoint.values(&entries)?.into();
-            }
+            let values = self.checkpoint.values_each(&entries);
+            self.ready = entries.into_iter().zip(values).collect();
         }
-        Ok(self.ready.pop_front())
+        let (entry, value) = self.ready.pop_front()?;
+        let harm = |value: &Value| self.checkpoint.harm_in_value(entry, value);
+        Some(match value.as_ref().ok().and_then(harm) {
+            Some(harm) => Err(harm),
+            None => value,
+        })
     }
 
-    fn locate(&mut self) -> Result<(), Failure> {
+    fn locate(&mut self) {
         if !self.located.is_empty() {
-            return Ok(());
+            return;
         }
         let entries: Vec<usize> = self.entries.by_ref().take(BATCH).collect();
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let items = entries.iter().map(|&entry| ReadItem { entry, what: ReadWhat::Value }).collect();
-        let length = |locator: Locator| match locator {
-            Locator::Extent(extent) => extent.length,
-            // Its length is not known: it is read by itself.
+        let locators = self.checkpoint.locate_each(entries.iter().copied().map(ReadItem::value).collect());
+        let length = |locator: &Result<Locator, Error>| match locator {
+            Ok(Locator::Extent(extent)) => extent.length,
+            // Its length is not known, or reading it will say what is wrong: it is read by itself.
             _ => u64::MAX,
         };
-        self.located = entries.iter().copied().zip(self.checkpoint.locate(items)?.into_iter().map(length)).collect();
-        Ok(())
+        self.located = entries.into_iter().zip(locators.iter().map(length)).collect();
     }
 }

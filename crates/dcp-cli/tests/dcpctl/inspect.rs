@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{inspect, small, weight};
+use crate::support::{flip, inspect, small, weight};
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -99,4 +99,49 @@ fn people_get_a_table() {
     ] {
         assert!(table.lines().any(|found| found == line), "{line:?} is not in\n{table}");
     }
+}
+
+#[test]
+fn what_is_bad_does_not_hide_the_rest() {
+    let (_dir, checkpoint) = small();
+    flip(&checkpoint.join("__2_0.distcp"), 10);
+    let said = inspect(&checkpoint, &["--json", "--digest"]);
+    assert_eq!((said.code, said.err.lines().count()), (Some(1), 1), "{said:?}");
+    assert!(said.err.starts_with("dcpctl: 1 entry is bad: model.weight is damaged: "), "{said:?}");
+    let report: Value = serde_json::from_str(&said.out).expect("JSON");
+    let entries = report["entries"].as_array().expect("entries");
+    assert_eq!(entries.len(), 11);
+    for entry in entries {
+        let is_bad = entry["fqn"] == "model.weight";
+        assert_eq!(entry.get("error").is_some(), is_bad, "{entry}");
+        assert_eq!(entry["kind"] == "tensor" && !is_bad, entry["sha256"].is_string(), "{entry}");
+    }
+    std::fs::remove_file(checkpoint.join("__3_0.distcp")).expect("removed");
+    let said = inspect(&checkpoint, &["--json"]);
+    let report: Value = serde_json::from_str(&said.out).expect("JSON");
+    let weight = &report["entries"][8];
+    assert!(weight["error"].as_str().is_some_and(|error| error.contains("__3_0.distcp")), "{weight}");
+    let files: Vec<&Value> = weight["chunks"].as_array().expect("chunks").iter().map(|chunk| &chunk["file"]).collect();
+    assert_eq!(files, [&json!("__0_0.distcp"), &json!("__1_0.distcp"), &json!("__2_0.distcp"), &json!(null)]);
+    let said = inspect(&checkpoint, &[]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.out.contains("BAD: __3_0.distcp does not exist"), "{said:?}");
+}
+
+#[test]
+fn what_is_sound_is_shown_beside_what_is_not() {
+    let place =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/torch-hostile/h62_geo_hole");
+    let refused = inspect(&place, &["--json"]);
+    assert_eq!((refused.code, refused.out.as_str(), refused.err.lines().count()), (Some(1), "", 1));
+    let said = inspect(&place, &["--json", "--salvage"]);
+    assert_eq!((said.code, said.err.lines().count()), (Some(1), 1), "{said:?}");
+    let report: Value = serde_json::from_str(&said.out).expect("JSON");
+    let unsound = |entry: &&Value| entry["kind"] == "unsound";
+    let entries = report["entries"].as_array().expect("entries");
+    assert!(entries.iter().filter(unsound).all(|entry| entry["error"].is_string()), "{report}");
+    assert!(entries.iter().any(|entry| unsound(&entry)) && entries.iter().any(|entry| !unsound(&entry)), "{report}");
+    let said = inspect(&place, &["--salvage"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.out.lines().any(|line| line.starts_with("a       unsound   BAD: .metadata is corrupt")), "{said:?}");
 }

@@ -4,3 +4,4 @@ mod demo;
 mod inspect;
 mod status;
 mod support;
+mod verify;

@@ -108,6 +108,13 @@ pub trait OpenedCheckpoint: fmt::Debug + Send + Sync {
         Value::decode(&bytes).map_err(|fault| StorageError::BadValue { reason: fault.to_string() })
     }
 
+    /// What a value would do where its own language decodes it, if that is harm: a [`StorageError::Harmful`].
+    /// [`decode_value`](Self::decode_value) fails with it, unless the checkpoint was opened to salvage.
+    fn harm_in_value(&self, entry: usize, value: &Value) -> Option<StorageError> {
+        let _ = (entry, value);
+        None
+    }
+
     /// How many bytes of a value have a checksum of the format's own, which [`decode_value`](Self::decode_value) compares.
     fn checked_in_value(&self, entry: usize, bytes: &Bytes) -> u64 {
         let _ = (entry, bytes);

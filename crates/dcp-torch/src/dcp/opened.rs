@@ -157,15 +157,17 @@ impl OpenedCheckpoint for OpenedDcp {
         }
         let value = object::decode(&bytes)
             .map_err(|fault| StorageError::BadValue { reason: format!("{}: {}", name(), fault.reason()) })?;
-        if let Value::Opaque(opaque) = &value
-            && self.strictness == Strictness::Strict
-        {
-            let globals = object::harmful(opaque.globals.iter().map(AsRef::as_ref));
-            if !globals.is_empty() {
-                return Err(StorageError::Harmful { what: name(), decoder: "PyTorch", globals });
-            }
+        match self.harm_in_value(entry, &value) {
+            Some(harm) if self.strictness == Strictness::Strict => Err(harm),
+            _ => Ok(value),
         }
-        Ok(value)
+    }
+
+    fn harm_in_value(&self, entry: usize, value: &Value) -> Option<StorageError> {
+        let Value::Opaque(opaque) = value else { return None };
+        let globals = object::harmful(opaque.globals.iter().map(AsRef::as_ref));
+        let what = self.metadata.entry(entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
+        (!globals.is_empty()).then_some(StorageError::Harmful { what, decoder: "PyTorch", globals })
     }
 
     fn checked_in_value(&self, entry: usize, bytes: &Bytes) -> u64 {

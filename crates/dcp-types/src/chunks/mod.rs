@@ -4,6 +4,7 @@ mod box_tree;
 mod dim;
 mod grid;
 mod list;
+mod walk;
 
 pub use grid::{HeldRegion, ShardGrid};
 pub use list::ChunkList;

@@ -11,6 +11,21 @@ pub struct ReadItem {
     pub what: ReadWhat,
 }
 
+impl ReadItem {
+    /// All of a chunk of a tensor.
+    #[must_use]
+    pub fn whole_chunk(entry: usize, chunk: Chunk) -> Self {
+        let region = chunk.region.clone();
+        Self { entry, what: ReadWhat::Region { chunk, region } }
+    }
+
+    /// A value.
+    #[must_use]
+    pub fn value(entry: usize) -> Self {
+        Self { entry, what: ReadWhat::Value }
+    }
+}
+
 /// What of an entry is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReadWhat {

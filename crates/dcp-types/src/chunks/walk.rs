@@ -1,30 +1,40 @@
 //! The chunks of a tensor, one after the other: there may be millions.
 
-use dcp::Region;
-use dcp::crates::dcp_types::{Chunk, Chunks, ShardGrid, TensorEntry};
+use super::{Chunk, Chunks, ShardGrid};
+use crate::{Region, Shape};
 
-/// How many chunks a tensor has.
-pub(crate) fn count(tensor: &TensorEntry) -> u64 {
-    match &tensor.chunks {
-        Chunks::Grid(grid) => cuts(grid).iter().map(|pieces| pieces.len() as u64).product(),
-        Chunks::List(list) => list.regions().len() as u64,
-        _ => tensor.chunks_meeting(&Region::full(&tensor.shape)).len() as u64,
+impl Chunks {
+    /// How many chunks a tensor of the given shape has.
+    #[must_use]
+    pub fn count(&self, shape: &Shape) -> u64 {
+        match self {
+            Self::Grid(grid) => cuts(grid).iter().map(|pieces| pieces.len() as u64).product(),
+            Self::List(list) => list.regions().len() as u64,
+            Self::Whole => u64::from(shape.numel() > 0),
+        }
     }
-}
 
-/// Every chunk of a tensor.
-pub(crate) fn walk(tensor: &TensorEntry) -> Box<dyn Iterator<Item = Chunk> + '_> {
-    match &tensor.chunks {
-        Chunks::Grid(grid) => {
-            let cuts = cuts(grid);
-            let chunks = cuts.iter().map(|pieces| pieces.len() as u64).product();
-            Box::new((0..chunks).filter_map(move |number| grid_chunk(&cuts, number)))
+    /// Every chunk of a tensor of the given shape, in the order of [`meeting`](Self::meeting). Holds none of them.
+    ///
+    /// ```
+    /// use dcp_types::{Chunks, Shape};
+    /// let shape = Shape::new([4, 3])?;
+    /// assert_eq!(Chunks::Whole.iter(&shape).count(), 1);
+    /// # Ok::<(), dcp_types::TypesError>(())
+    /// ```
+    pub fn iter<'a>(&'a self, shape: &Shape) -> Box<dyn Iterator<Item = Chunk> + 'a> {
+        match self {
+            Self::Grid(grid) => {
+                let cuts = cuts(grid);
+                let chunks = cuts.iter().map(|pieces| pieces.len() as u64).product();
+                Box::new((0..chunks).filter_map(move |number| grid_chunk(&cuts, number)))
+            }
+            Self::List(list) => {
+                let numbered = (0..).zip(list.regions());
+                Box::new(numbered.map(|(number, region)| Chunk { region: region.clone(), number }))
+            }
+            Self::Whole => Box::new(self.meeting(shape, &Region::full(shape)).into_iter()),
         }
-        Chunks::List(list) => {
-            let numbered = (0..).zip(list.regions());
-            Box::new(numbered.map(|(number, region)| Chunk { region: region.clone(), number }))
-        }
-        _ => Box::new(tensor.chunks_meeting(&Region::full(&tensor.shape)).into_iter()),
     }
 }
 
@@ -57,18 +67,17 @@ fn grid_chunk(cuts: &[Vec<(u64, u64)>], mut number: u64) -> Option<Chunk> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dcp::crates::dcp_types::ChunkList;
-    use dcp::{DType, DeviceMesh, Placement, Shape};
+    use crate::{ChunkList, DeviceMesh, Placement};
     use std::sync::Arc;
 
     fn check(mesh: &[u32], shape: &[u64], placements: &[Placement], expected: u64) {
         let shape = Shape::new(shape.iter().copied()).expect("shape");
         let mesh = Arc::new(DeviceMesh::new(mesh.iter().copied()).expect("mesh"));
         let grid = ShardGrid::new(shape.clone(), mesh, placements.to_vec()).expect("grid");
-        let tensor = TensorEntry { dtype: DType::Float32, shape: shape.clone(), chunks: Chunks::Grid(grid) };
-        let walked: Vec<Chunk> = walk(&tensor).collect();
-        assert_eq!(walked, tensor.chunks_meeting(&Region::full(&shape)));
-        assert_eq!((count(&tensor), walked.len() as u64), (expected, expected));
+        let chunks = Chunks::Grid(grid);
+        let walked: Vec<Chunk> = chunks.iter(&shape).collect();
+        assert_eq!(walked, chunks.meeting(&shape, &Region::full(&shape)));
+        assert_eq!((chunks.count(&shape), walked.len() as u64), (expected, expected));
     }
 
     #[test]
@@ -89,11 +98,13 @@ mod tests {
         let shape = Shape::new([5]).expect("shape");
         let regions = [Region::new([3], [2]), Region::new([0], [3])].map(|region| region.expect("region"));
         let list = ChunkList::new(&shape, regions.to_vec()).expect("tiles");
-        let tensor = TensorEntry { dtype: DType::Bool, shape: shape.clone(), chunks: Chunks::List(list) };
-        let walked: Vec<Chunk> = walk(&tensor).collect();
-        assert_eq!(walked, tensor.chunks_meeting(&Region::full(&shape)));
-        assert_eq!(count(&tensor), 2);
-        let whole = TensorEntry { chunks: Chunks::Whole, ..tensor };
-        assert_eq!((count(&whole), walk(&whole).count()), (1, 1));
+        let chunks = Chunks::List(list);
+        let walked: Vec<Chunk> = chunks.iter(&shape).collect();
+        assert_eq!(walked, chunks.meeting(&shape, &Region::full(&shape)));
+        assert_eq!(chunks.count(&shape), 2);
+        let empty = Shape::new([3, 0]).expect("shape");
+        for (shape, expected) in [(&shape, 1), (&empty, 0)] {
+            assert_eq!((Chunks::Whole.count(shape), Chunks::Whole.iter(shape).count() as u64), (expected, expected));
+        }
     }
 }
