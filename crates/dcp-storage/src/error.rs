@@ -157,11 +157,11 @@ pub enum StorageError {
         what: String,
     },
     /// A value that would do harm where its own language decodes it.
-    #[error("{what} would run code when {decoder} decodes it: {}", .globals.join(", "))]
+    #[error("{what} would run code when {decoder} unpickles it: {}", .globals.join(", "))]
     Harmful {
         /// The value.
         what: String,
-        /// Whose decoder, as `PyTorch`.
+        /// What would unpickle it, as `PyTorch`.
         decoder: &'static str,
         /// What it would look up and run, as `os.system`.
         globals: Vec<String>,

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use dcp::crates::dcp_types::{Chunks, Entry, EntryKind, TensorEntry};
-use dcp::{Checkpoint, DeviceMesh, Finding, Fqn};
+use dcp::{Checkpoint, DeviceMesh, Finding, Fqn, Value};
 use serde::Serialize;
 
 use super::digest::Digester;
@@ -50,9 +50,16 @@ impl Report<'_, '_> {
 
     fn entry(&mut self, number: usize, fqn: &Fqn, entry: &Entry) -> Result<(), Failure> {
         let tensor = entry.as_tensor();
+        let read = if tensor.is_some() { Ok(None) } else { self.values.next().transpose() };
+        let (value, mut error) = match read {
+            Ok(value) => (value, None),
+            Err(error) => (None, Some(fault(error)?)),
+        };
+        // Not every index tells values from objects.
         let kind = match &entry.kind {
             EntryKind::Tensor(_) => "tensor",
             EntryKind::Object => "object",
+            _ if value.as_ref().is_some_and(Value::has_opaque) => "object",
             _ => "value",
         };
         let grid = tensor.and_then(|tensor| match &tensor.chunks {
@@ -70,14 +77,10 @@ impl Report<'_, '_> {
         let error = match tensor {
             Some(tensor) => self.tensor(number, fqn, tensor)?,
             None => {
-                let (value, error) = match self.values.next().transpose() {
-                    Ok(value) => (value, None),
-                    Err(error) => (None, Some(fault(error)?)),
-                };
                 self.next_field("chunks", &())?;
                 self.next_field("value", &value.as_ref().map(Json::new))?;
                 self.next_field("sha256", &())?;
-                error
+                error.take()
             }
         };
         if let Some(error) = error {
