@@ -9,6 +9,7 @@ mod format;
 mod io;
 mod memory;
 mod names;
+mod one_object;
 mod path;
 mod reader;
 mod report;
@@ -24,6 +25,7 @@ pub use format::{
 pub use io::{Io, Verify};
 pub use memory::MemoryStore;
 pub use names::{DataName, Generation};
+pub use one_object::OneObject;
 pub use path::StorePath;
 pub use reader::{Found, StorageReader};
 pub use report::{ReadReport, WriteReport};

@@ -249,10 +249,12 @@ pub struct StoreTraits {
     pub coalesce_gap: u64,
     /// A read of more bytes than this is worth splitting.
     pub read_size: u64,
+    /// The place is a single object, for formats that are one file.
+    pub is_one_object: bool,
 }
 
 impl Default for StoreTraits {
     fn default() -> Self {
-        Self { reads_in_flight: 1, coalesce_gap: 4096, read_size: 4 << 20 }
+        Self { reads_in_flight: 1, coalesce_gap: 4096, read_size: 4 << 20, is_one_object: false }
     }
 }

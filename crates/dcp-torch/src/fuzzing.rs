@@ -18,7 +18,7 @@ pub fn pickle(bytes: &[u8]) {
 /// Reads bytes as an archive: as an object, as a state, and as the beginning of a stream.
 pub fn archive(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
-    drop(object::decode(&bytes));
+    drop(object::decode_strictly(&bytes, "a value", Strictness::Strict));
     let known = Known::whole(bytes.clone());
     drop(Archive::read(&known).and_then(|archive| object::SavedTree::read(&archive, &known)));
     drop(crate::dcp::read_head(&bytes));

@@ -15,3 +15,4 @@ mod pickle;
 mod saved;
 
 pub use dcp::DcpFormat;
+pub use saved::TorchSaveFormat;

@@ -13,6 +13,8 @@ pub(crate) fn known() -> Vec<Arc<dyn Format>> {
         Arc::new(dcp_native::NativeFormat::new()),
         #[cfg(feature = "torch")]
         Arc::new(dcp_torch::DcpFormat::new()),
+        #[cfg(feature = "torch")]
+        Arc::new(dcp_torch::TorchSaveFormat::new()),
     ]
 }
 
@@ -22,7 +24,8 @@ pub(crate) fn detect(
     formats: &[Arc<dyn Format>],
     io: &Io<'_>,
 ) -> Result<Arc<dyn Format>, Error> {
-    for format in formats {
+    let is_one_object = store.traits().is_one_object;
+    for format in formats.iter().filter(|format| format.is_one_file() == is_one_object) {
         if dcp_storage::recognise(&**format, &**store, io)? {
             return Ok(Arc::clone(format));
         }

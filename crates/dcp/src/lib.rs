@@ -35,7 +35,7 @@ pub use dcp_storage::{
     StorageWriter, Store, Verify, WriteReport,
 };
 #[cfg(feature = "torch")]
-pub use dcp_torch::DcpFormat;
+pub use dcp_torch::{DcpFormat, TorchSaveFormat};
 pub use dcp_types::{
     BufferPlace, DType, DataSink, DataSource, DeviceMesh, DictKey, Fqn, HeldPart, Loaded, LoadedLeaf, LocalTensor,
     Metadata, OwnedTensor, Placement, Region, Shape, StateDict, StateTarget, TargetLeaf, TargetTensor, TensorSpec,

@@ -7,7 +7,7 @@ use dcp_storage::{MemoryStore, Store};
 
 use crate::Error;
 
-/// A place for one checkpoint: a directory, a URL, or any [`Store`].
+/// A place for one checkpoint: a directory, a file of a one-file format, a URL, or any [`Store`].
 ///
 /// Whatever takes a location takes a `&str`, a path or a store:
 ///
@@ -61,9 +61,19 @@ const NOT_COLD: &str = "only a directory can be read past the page cache";
 
 #[cfg(feature = "fs")]
 fn directory(path: &Path, fsync: bool, cold: bool) -> Result<Arc<dyn Store>, Error> {
+    use std::ffi::OsStr;
+
     use dcp_fs::{Durability, LocalStore};
+    use dcp_storage::{OneObject, StorePath};
     let durability = if fsync { Durability::Fsync } else { Durability::None };
-    Ok(Arc::new(LocalStore::open(path).durability(durability).cold(cold)))
+    let store = |path: &Path| LocalStore::open(path).durability(durability).cold(cold);
+    // A file is a checkpoint of a one-file format.
+    if let (true, Some(parent), Some(name)) = (path.is_file(), path.parent(), path.file_name().and_then(OsStr::to_str))
+    {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        return Ok(Arc::new(OneObject::new(Arc::new(store(parent)), StorePath::parse(name)?)));
+    }
+    Ok(Arc::new(store(path)))
 }
 
 #[cfg(not(feature = "fs"))]

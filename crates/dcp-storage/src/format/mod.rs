@@ -34,6 +34,11 @@ pub trait Format: fmt::Debug + Send + Sync {
     /// The object whose publication makes a checkpoint exist.
     fn index_path(&self) -> StorePath;
 
+    /// Whether a checkpoint is one file, at a place that is [one object](crate::OneObject).
+    fn is_one_file(&self) -> bool {
+        false
+    }
+
     /// Finds out whether a checkpoint of this format is there, by reading as little as it can: whether the index is, unless
     /// the format has more to go by.
     fn recognise(&self) -> Box<dyn Ask<Output = bool>> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dcp_storage::{BlockChecks, Extent, Layout, StorePath};
+use dcp_types::Digest;
 use zip::Directory;
 
 /// The table of contents of an archive.
@@ -80,6 +81,11 @@ impl Archive {
         archive.check_version(known)?;
         archive.byte_order = archive.read_byte_order(known)?;
         Ok(archive)
+    }
+
+    /// Stands for this archive: its table of contents, with checksums where there are any, and its pickle.
+    pub(crate) fn fingerprint(&self, pickle: &[u8]) -> Digest {
+        Digest::of(format!("{:?} {:?}", self.directory, Digest::of(pickle)).as_bytes())
     }
 
     /// The pickle, and where it starts.

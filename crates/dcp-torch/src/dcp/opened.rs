@@ -151,23 +151,15 @@ impl OpenedCheckpoint for OpenedDcp {
     }
 
     fn decode_value(&self, entry: usize, bytes: Bytes) -> Result<Value, StorageError> {
-        let name = || self.metadata.entry(entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
         if let Some(value) = self.in_companion(entry).and_then(|(companion, leaf)| companion.value(leaf)) {
             return Ok(value);
         }
-        let value = object::decode(&bytes)
-            .map_err(|fault| StorageError::BadValue { reason: format!("{}: {}", name(), fault.reason()) })?;
-        match self.harm_in_value(entry, &value) {
-            Some(harm) if self.strictness == Strictness::Strict => Err(harm),
-            _ => Ok(value),
-        }
+        let name = self.metadata.entry(entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
+        object::decode_strictly(&bytes, &name, self.strictness)
     }
 
     fn harm_in_value(&self, entry: usize, value: &Value) -> Option<StorageError> {
-        let Value::Opaque(opaque) = value else { return None };
-        let globals = object::harmful(opaque.globals.iter().map(AsRef::as_ref));
-        let what = self.metadata.entry(entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
-        (!globals.is_empty()).then_some(StorageError::Harmful { what, decoder: "PyTorch", globals })
+        object::harm_in(value, self.metadata.entry(entry)?.0.as_str())
     }
 
     fn checked_in_value(&self, entry: usize, bytes: &Bytes) -> u64 {

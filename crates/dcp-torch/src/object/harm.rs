@@ -1,5 +1,8 @@
 //! Globals that a pickle names only to run something.
 
+use dcp_storage::StorageError;
+use dcp_types::Value;
+
 /// Modules of which nothing belongs into a state.
 const MODULES: &[&str] = &[
     "_io",
@@ -103,9 +106,16 @@ const FUNCTIONS: &[&str] = &[
     "torch.serialization.load",
 ];
 
+/// The error that a value of this name is, if it would do harm.
+pub(crate) fn harm_in(value: &Value, name: &str) -> Option<StorageError> {
+    let Value::Opaque(opaque) = value else { return None };
+    let globals = harmful(opaque.globals.iter().map(AsRef::as_ref));
+    (!globals.is_empty()).then(|| StorageError::Harmful { what: name.to_owned(), decoder: "PyTorch", globals })
+}
+
 /// Of these globals (as `os.system`), those with which a pickle would do harm. There is no use for them in a state; a list like
 /// this one cannot be complete, so that a global that is not on it is not thereby safe.
-pub(crate) fn harmful<'g>(globals: impl IntoIterator<Item = &'g str>) -> Vec<String> {
+pub(super) fn harmful<'g>(globals: impl IntoIterator<Item = &'g str>) -> Vec<String> {
     globals.into_iter().filter(|global| does_harm(global)).map(ToOwned::to_owned).collect()
 }
 

@@ -8,8 +8,8 @@ mod tree;
 mod value;
 mod vocabulary;
 
-pub(crate) use harm::harmful;
+pub(crate) use harm::harm_in;
 pub(crate) use read::tensor;
 pub(crate) use tensor::TensorRef;
 pub(crate) use tree::{Leaf, LeafContent, SavedTree};
-pub(crate) use value::{checked_bytes, decode};
+pub(crate) use value::{checked_bytes, decode_strictly};

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use dcp_storage::PostStep;
+use dcp_storage::{PostStep, StorageError, Strictness};
 use dcp_types::{DictKey, Opaque, Shape, TensorValue, Typed, Value};
 use num_bigint::BigInt;
 
+use super::harm::harm_in;
 use super::read::{ObjectFault, read};
 use super::tensor::TensorRef;
 use super::vocabulary::{Global, Object, ObjectNode, Objects};
@@ -23,9 +24,19 @@ const MAX_TENSORS: u64 = 64 << 20;
 const MAX_SHARED: usize = 1 << 20;
 
 /// The value in an archive of which all bytes are known. What cannot be expressed is opaque, with the globals that it names.
-pub(crate) fn decode(bytes: &Bytes) -> Result<Value, Fault> {
+fn decode(bytes: &Bytes) -> Result<Value, Fault> {
     let known = Known::whole(bytes.clone());
     decode_known(&known, bytes).map_err(Lack::into_fault)
+}
+
+/// The same for the value of this name. What would do harm in Python is refused, unless it is to be salvaged.
+pub(crate) fn decode_strictly(bytes: &Bytes, name: &str, strictness: Strictness) -> Result<Value, StorageError> {
+    let value =
+        decode(bytes).map_err(|fault| StorageError::BadValue { reason: format!("{name}: {}", fault.reason()) })?;
+    match harm_in(&value, name) {
+        Some(harm) if strictness == Strictness::Strict => Err(harm),
+        _ => Ok(value),
+    }
 }
 
 fn decode_known(known: &Known, bytes: &Bytes) -> Result<Value, Lack> {

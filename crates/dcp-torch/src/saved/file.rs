@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use dcp_storage::{Extent, Layout, Locator, StorageError, StorePath};
-use dcp_types::{Chunks, Entry, EntryKind, Metadata, Shape, TensorEntry, TypesError, Value};
+use dcp_types::{Chunks, Digest, Entry, EntryKind, Metadata, Shape, TensorEntry, TypesError, Value};
 
 use crate::archive::{Archive, Known, Lack};
 use crate::object::{Leaf, LeafContent};
@@ -14,6 +14,8 @@ use crate::object::{Leaf, LeafContent};
 pub(crate) struct SavedFile {
     pub(super) path: StorePath,
     pub(super) size: u64,
+    /// Of its directory and its pickle.
+    pub(super) fingerprint: Digest,
     pub(super) archive: Archive,
     pub(super) leaves: Vec<Leaf>,
     /// Where tensors lie, as far as that was looked up.

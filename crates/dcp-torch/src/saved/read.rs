@@ -44,13 +44,16 @@ impl Ask for ReadSaved {
                 return Ok(self.ask(start, self.known.length() - start));
             }
         }
-        let read =
-            Archive::read(&self.known).and_then(|archive| Ok((SavedTree::read(&archive, &self.known)?, archive)));
+        let read = Archive::read(&self.known).and_then(|archive| {
+            let (pickle, _) = archive.pickle(&self.known)?;
+            Ok((SavedTree::read(&archive, &self.known)?, pickle, archive))
+        });
         match read {
-            Ok((SavedTree { leaves }, archive)) => {
+            Ok((SavedTree { leaves }, pickle, archive)) => {
                 let found = leaves.iter().map(|_| OnceLock::new()).collect();
+                let fingerprint = archive.fingerprint(&pickle);
                 let (path, size) = (self.path.clone(), self.known.length());
-                Ok(Step::Done(SavedFile { path, size, archive, leaves, found }))
+                Ok(Step::Done(SavedFile { path, size, fingerprint, archive, leaves, found }))
             }
             Err(Lack::Bytes { offset, length }) if self.rounds < ROUNDS => Ok(self.ask(offset, length)),
             Err(lack) => Err(lack.into_fault().into_error(&self.path, 0)),

@@ -1,0 +1,108 @@
+//! One object of a store, as a place of its own.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, StoreTraits, Upload, Version};
+
+/// A store that shows just one object of another: the place where a checkpoint of a one-file format is.
+#[derive(Clone, Debug)]
+pub struct OneObject {
+    inner: Arc<dyn Store>,
+    path: StorePath,
+}
+
+impl OneObject {
+    /// The object of a store that has this name, whether or not it exists.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>, path: StorePath) -> Self {
+        Self { inner, path }
+    }
+
+    /// The object's name.
+    #[must_use]
+    pub fn path(&self) -> &StorePath {
+        &self.path
+    }
+
+    fn check(&self, path: &StorePath) -> Result<(), StorageError> {
+        if *path == self.path {
+            return Ok(());
+        }
+        Err(StorageError::NotFound { location: self.location(), path: path.clone() })
+    }
+}
+
+#[async_trait]
+impl Store for OneObject {
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    fn traits(&self) -> StoreTraits {
+        StoreTraits { is_one_object: true, ..self.inner.traits() }
+    }
+
+    async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
+        self.check(path)?;
+        self.inner.head(path).await
+    }
+
+    async fn size(&self, path: &StorePath) -> Result<u64, StorageError> {
+        self.check(path)?;
+        self.inner.size(path).await
+    }
+
+    async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
+        self.check(path)?;
+        self.inner.read(path, ranges).await
+    }
+
+    async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {
+        self.check(path)?;
+        self.inner.create(path, expected_size).await
+    }
+
+    async fn publish(&self, path: &StorePath, content: &[u8], when: Precondition) -> Result<Version, StorageError> {
+        self.check(path)?;
+        self.inner.publish(path, content, when).await
+    }
+
+    async fn list(&self, prefix: Option<&StorePath>) -> Result<Vec<ObjectMeta>, StorageError> {
+        if prefix.is_some_and(|prefix| !self.path.starts_with(prefix)) {
+            return Ok(Vec::new());
+        }
+        match self.inner.size(&self.path).await {
+            Ok(size) => Ok(vec![ObjectMeta { path: self.path.clone(), size, version: None }]),
+            Err(StorageError::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete(&self, path: &StorePath) -> Result<(), StorageError> {
+        self.check(path)?;
+        self.inner.delete(path).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Io, MemoryStore};
+
+    #[test]
+    fn the_others_are_not_there() {
+        let (store, io) = (MemoryStore::new(), Io::new().expect("threads"));
+        let path = |name: &str| StorePath::parse(name).expect("path");
+        for name in ["a", "b"] {
+            io.block_on(store.publish(&path(name), b"12", Precondition::None)).expect("published");
+        }
+        let one = OneObject::new(Arc::new(store), path("a"));
+        let listed = io.block_on(one.list(None)).expect("lists");
+        assert_eq!(listed.iter().map(|object| object.path.as_str()).collect::<Vec<_>>(), ["a"]);
+        assert_eq!(io.block_on(one.size(&path("a"))).expect("there"), 2);
+        assert!(matches!(io.block_on(one.size(&path("b"))), Err(StorageError::NotFound { .. })));
+        assert!(one.traits().is_one_object);
+    }
+}

@@ -1,0 +1,132 @@
+//! The format as the engine sees it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dcp_storage::{
+    Ask, FileLayout, Format, Generation, Need, ObjectMeta, OpenedCheckpoint, Reply, Step, StorageError, StorePath,
+    Strictness, WrittenFile,
+};
+use dcp_types::{GlobalPlan, Rank};
+
+use super::opened::OpenedSaved;
+use super::read::ReadSaved;
+
+/// A file of `torch.save` that holds a state: nested dicts and lists of tensors and values. It is only read.
+///
+/// Tensors are read by ranges, as from any checkpoint: each of many ranks can load its shard of one file.
+///
+/// ```
+/// use dcp_storage::Format;
+/// use dcp_torch::TorchSaveFormat;
+/// assert!(TorchSaveFormat::new().is_one_file());
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct TorchSaveFormat {}
+
+impl TorchSaveFormat {
+    /// The format.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Format for TorchSaveFormat {
+    fn name(&self) -> &'static str {
+        "torch-save"
+    }
+
+    /// What a file is called that is given no name.
+    fn index_path(&self) -> StorePath {
+        match StorePath::parse("model.pt") {
+            Ok(path) => path,
+            Err(_) => unreachable!("a constant that is a valid path"),
+        }
+    }
+
+    fn is_one_file(&self) -> bool {
+        true
+    }
+
+    fn recognise(&self) -> Box<dyn Ask<Output = bool>> {
+        Box::new(Recognise)
+    }
+
+    fn lay_out(&self, _: &GlobalPlan, _: Rank, _: Generation) -> Result<Vec<FileLayout>, StorageError> {
+        Err(no_writing())
+    }
+
+    fn summarise(&self, _: &[WrittenFile]) -> Result<Bytes, StorageError> {
+        Err(no_writing())
+    }
+
+    fn encode_index(&self, _: &GlobalPlan, _: &[(Rank, Bytes)], _: Generation) -> Result<Bytes, StorageError> {
+        Err(no_writing())
+    }
+
+    fn generation(&self, _: &[u8]) -> Result<Generation, StorageError> {
+        Err(no_writing())
+    }
+
+    fn open(&self, strictness: Strictness) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
+        Box::new(Open { strictness, read: None })
+    }
+}
+
+/// A zip archive begins so.
+const MAGIC: &[u8] = b"PK\x03\x04";
+
+/// Looks for the one file, then at its first bytes.
+struct Recognise;
+
+impl Ask for Recognise {
+    type Output = bool;
+
+    fn next(&mut self, replies: Vec<Reply>) -> Result<Step<bool>, StorageError> {
+        match replies.as_slice() {
+            [Reply::Listing(objects)] => match objects.as_slice() {
+                [ObjectMeta { path, size, .. }] if *size >= MAGIC.len() as u64 => {
+                    let (path, length) = (path.clone(), MAGIC.len() as u64);
+                    Ok(Step::Needs(vec![Need::Range { path, offset: 0, length }]))
+                }
+                _ => Ok(Step::Done(false)),
+            },
+            [Reply::Bytes(bytes)] => Ok(Step::Done(bytes == MAGIC)),
+            _ => Ok(Step::Needs(vec![Need::Listing(None)])),
+        }
+    }
+}
+
+/// Looks for the one file, then reads it.
+struct Open {
+    strictness: Strictness,
+    read: Option<ReadSaved>,
+}
+
+impl Ask for Open {
+    type Output = Arc<dyn OpenedCheckpoint>;
+
+    fn next(&mut self, replies: Vec<Reply>) -> Result<Step<Self::Output>, StorageError> {
+        let step = match (&mut self.read, replies.as_slice()) {
+            (Some(read), _) => read.next(replies)?,
+            (None, [Reply::Listing(objects)]) => {
+                let [object] = objects.as_slice() else {
+                    let (location, reason) = ("the given place".into(), "it is not one file".into());
+                    return Err(StorageError::NoCheckpoint { location, reason });
+                };
+                self.read.insert(ReadSaved::new(object.path.clone(), object.size)).next(Vec::new())?
+            }
+            (None, _) => return Ok(Step::Needs(vec![Need::Listing(None)])),
+        };
+        Ok(match step {
+            Step::Needs(needs) => Step::Needs(needs),
+            Step::Done(file) => Step::Done(Arc::new(OpenedSaved::new(file, self.strictness)?)),
+        })
+    }
+}
+
+fn no_writing() -> StorageError {
+    StorageError::Unsupported { format: "torch-save", what: "a new file: it is only read".into() }
+}
