@@ -52,13 +52,18 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     pub(super) fn build(&mut self) -> Result<(), Box<Fault>> {
         let state = self.pop()?;
         let added = Measure::around([&state]);
-        match top(&self.stack, &self.marks)? {
+        let leaf = match top(&self.stack, &self.marks)? {
             Node::Object(object) => {
                 self.grow(object, added)?;
-                object.change(|object| self.vocabulary.set_state(object, state)).ok_or_else(closed)?
+                object.change(|object| self.vocabulary.set_state(object, state)).ok_or_else(closed)??;
+                object.is_unique().then(|| self.vocabulary.leaf(&object.borrow())).flatten()
             }
-            other => Err(Fault::malformed(other.kind(), "an object that takes a state")),
+            other => return Err(Fault::malformed(other.kind(), "an object that takes a state")),
+        };
+        if let (Some(leaf), Some(top)) = (leaf, self.stack.last_mut()) {
+            *top = Node::Atom(leaf);
         }
+        Ok(())
     }
 
     /// Counts in what is put into a container.

@@ -220,6 +220,11 @@ impl<T> Shared<T> {
         self.0.content.try_borrow_mut().ok().map(|mut content| change(&mut content))
     }
 
+    /// Whether nobody else sees it.
+    pub(super) fn is_unique(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.0.closed.get()
     }
