@@ -200,12 +200,12 @@ impl<'a> Vocabulary<'a> for Words<'a> {
         }
     }
 
-    fn set_state(&mut self, object: &mut Object<'a>, state: Node<'a, Self>) -> Result<(), Box<Fault>> {
+    fn set_state(&mut self, object: &mut Object<'a>, state: &Node<'a, Self>) -> Result<(), Box<Fault>> {
         let Object::New(class) = object else {
             return Err(Fault::malformed("a second state of an object", "one"));
         };
         let class = *class;
-        *object = match Object::filled(class, &state, self) {
+        *object = match Object::filled(class, state, self) {
             Ok(filled) => filled,
             Err(flaw) => Object::Leaf(Atom::Flawed(self.note(flaw))),
         };
