@@ -15,7 +15,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use python::Python;
 
@@ -31,6 +31,9 @@ struct Args {
     /// The size of the state whose rows are loaded as columns; the large chunk has an eighth of it.
     #[arg(long, default_value_t = 2.0)]
     gib: f64,
+    /// What is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Open, Part::Columns, Part::Slice])]
+    parts: Vec<Part>,
     /// How often each figure is measured.
     #[arg(long, default_value_t = 3)]
     repeat: usize,
@@ -43,6 +46,13 @@ struct Args {
     /// Opens the checkpoint in a directory, and prints the time and the peak of memory.
     #[arg(long, hide = true)]
     child: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Open,
+    Columns,
+    Slice,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -59,9 +69,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(&dir)?;
     let bytes = (args.gib * f64::from(1 << 30)) as usize;
     println!("median of {} runs{:>26}{:>10}{:>12}", args.repeat, "dcp", "torch", "torch/dcp");
-    open::run(&python, &dir.join("index"), args.ranks, args.tensors, args.repeat)?;
-    columns::run(&python, &dir.join("rows"), bytes, args.repeat)?;
-    slice::run(&python, &dir.join("chunk"), bytes / 8, args.repeat)?;
+    for part in args.parts {
+        match part {
+            Part::Open => open::run(&python, &dir.join("index"), args.ranks, args.tensors, args.repeat)?,
+            Part::Columns => columns::run(&python, &dir.join("rows"), bytes, args.repeat)?,
+            Part::Slice => slice::run(&python, &dir.join("chunk"), bytes / 8, args.repeat)?,
+        }
+    }
     Ok(())
 }
 
