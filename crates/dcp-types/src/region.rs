@@ -47,42 +47,49 @@ impl Region {
 
     /// The first index in each dimension.
     #[must_use]
+    #[inline]
     pub fn offsets(&self) -> &[u64] {
         &self.offsets
     }
 
     /// The extent in each dimension.
     #[must_use]
+    #[inline]
     pub fn sizes(&self) -> &[u64] {
         &self.sizes
     }
 
     /// The number of dimensions.
     #[must_use]
+    #[inline]
     pub fn ndim(&self) -> usize {
         self.sizes.len()
     }
 
     /// One past the last index of a dimension.
     #[must_use]
+    #[inline]
     pub fn end(&self, dim: usize) -> u64 {
         self.offsets[dim] + self.sizes[dim]
     }
 
     /// The number of elements.
     #[must_use]
+    #[inline]
     pub fn numel(&self) -> u64 {
         self.sizes.iter().product()
     }
 
     /// Whether the region has no element.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.sizes.contains(&0)
     }
 
     /// The elements in both regions; `None` if there are none.
     #[must_use]
+    #[inline]
     pub fn intersect(&self, other: &Self) -> Option<Self> {
         if self.ndim() != other.ndim() {
             return None;
@@ -109,6 +116,7 @@ impl Region {
 
     /// Whether the region lies inside a tensor of these extents.
     #[must_use]
+    #[inline]
     pub fn fits(&self, extents: &[u64]) -> bool {
         self.ndim() == extents.len() && (0..self.ndim()).all(|dim| self.end(dim) <= extents[dim])
     }

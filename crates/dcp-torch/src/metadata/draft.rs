@@ -8,9 +8,9 @@ use dcp_types::{DType, Fqn, Region, Shape, StatePath};
 
 use super::flaw::{Findings, Flaw, corrupt, short, unreadable};
 use super::names;
-use super::states::{Object, Tensor, Top};
+use super::states::{Object, Tensor, Top, leaf};
 use super::storage;
-use super::words::{Class, Words};
+use super::words::{Atom, Class, Words};
 use crate::pickle::{Node, unpickle};
 
 /// An entry as a file lists it.
@@ -112,11 +112,13 @@ pub(super) fn read(
 ) -> Result<Vec<Draft>, StorageError> {
     let mut words = Words::default();
     let (root, _) = unpickle(bytes, &mut words).map_err(|error| unreadable(path, error))?;
+    if let Some(Atom::Flawed(flaw)) = leaf(&root) {
+        return Err(words.flaw(flaw).of(path, "the whole"));
+    }
     let Node::Object(root) = &root else { return Err(not_metadata(path, root.kind())) };
     let root = root.borrow();
     let top = match &*root {
         Object::Metadata(top) => top,
-        Object::Flawed(flaw) => return Err(words.flaw(*flaw).of(path, "the whole")),
         _ => return Err(not_metadata(path, "another object")),
     };
     let mut entries = entries(top, &words, path, findings)?;
@@ -165,11 +167,15 @@ fn entries<'a>(
 }
 
 fn kind<'a>(what: &Node<'a, Words<'a>>, words: &Words<'a>) -> Result<RoughKind, Flaw> {
+    match leaf(what) {
+        Some(Atom::Bytes) => return Ok(RoughKind::Value(None)),
+        Some(Atom::Flawed(flaw)) => return Err(words.flaw(flaw)),
+        _ => {}
+    }
     let Node::Object(object) = what else { return Err(Flaw::corrupt(format_args!("it is {}", what.kind()))) };
     match &*object.borrow() {
         Object::Tensor(tensor) => self::tensor(tensor, words),
-        Object::New(Class::Bytes) | Object::Bytes => Ok(RoughKind::Value(None)),
-        Object::Flawed(flaw) => Err(words.flaw(*flaw)),
+        Object::New(Class::Bytes) => Ok(RoughKind::Value(None)),
         _ => Err(Flaw::corrupt("it is neither a tensor nor an object")),
     }
 }
@@ -180,14 +186,13 @@ fn tensor<'a>(tensor: &Tensor<'a>, words: &Words<'a>) -> Result<RoughKind, Flaw>
     let chunks = chunks.borrow();
     let mut regions = Vec::with_capacity(chunks.len());
     for chunk in chunks.iter() {
-        let Node::Object(chunk) = chunk else { return Err(Flaw::corrupt(format_args!("{} as a chunk", chunk.kind()))) };
-        let region = match &*chunk.borrow() {
-            Object::Chunk { offsets, sizes } => {
-                let [offsets, sizes] = [words.extents(*offsets), words.extents(*sizes)];
+        let region = match leaf(chunk) {
+            Some(Atom::Chunk { offsets, sizes }) => {
+                let [offsets, sizes] = [words.extents(offsets), words.extents(sizes)];
                 Region::new(offsets.iter().copied(), sizes.iter().copied()).map_err(Flaw::corrupt)?
             }
-            Object::Flawed(flaw) => return Err(words.flaw(*flaw)),
-            _ => return Err(Flaw::corrupt("another object as a chunk")),
+            Some(Atom::Flawed(flaw)) => return Err(words.flaw(flaw)),
+            _ => return Err(Flaw::corrupt(format_args!("{} as a chunk", chunk.kind()))),
         };
         if !region.fits(shape.dims()) {
             return Err(Flaw::corrupt(format_args!("the chunk {region} is not inside {:?}", shape.dims())));

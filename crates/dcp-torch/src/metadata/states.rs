@@ -8,31 +8,26 @@ use crate::pickle::Node;
 
 type Item<'a> = Node<'a, Words<'a>>;
 
-/// An object. Half of a large index is chunks, half is keys and places: they must be small.
+/// An object. Half of a large index is chunks, half is keys and places: those are [`Atom`]s as soon as they have a state.
 #[derive(Debug)]
 pub(super) enum Object<'a> {
     /// One that has no state yet.
     New(Class),
     Metadata(Box<Top<'a>>),
     Tensor(Box<Tensor<'a>>),
-    Bytes,
-    Chunk {
-        offsets: Extents,
-        sizes: Extents,
-    },
-    Index {
-        fqn: &'a str,
-        offset: Option<Extents>,
-        hint: u32,
-    },
-    Properties {
-        dtype: DType,
-    },
-    Storage(Storage<'a>),
-    /// Of no interest here.
-    StorageMeta,
-    /// The number of the flaw.
-    Flawed(u32),
+    Leaf(Atom),
+}
+
+/// The leaf that a node is, be it in an object that is in several places.
+pub(super) fn leaf(node: &Item<'_>) -> Option<Atom> {
+    match node {
+        Node::Atom(atom) => Some(*atom),
+        Node::Object(object) => match &*object.borrow() {
+            Object::Leaf(atom) => Some(*atom),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// The whole.
@@ -52,6 +47,15 @@ pub(super) struct Tensor<'a> {
     pub(super) size: Extents,
     /// A list.
     pub(super) chunks: Item<'a>,
+}
+
+/// What the place of an item is listed under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key<'a> {
+    pub(super) fqn: &'a str,
+    pub(super) offset: Option<Extents>,
+    /// Probably the number of the chunk.
+    pub(super) hint: u32,
 }
 
 /// Where an item lies.
@@ -84,10 +88,10 @@ impl<'a> Object<'a> {
                 let dtype = dtype_of(state.required("properties")?, words)?;
                 Self::Tensor(Box::new(Tensor { dtype, size, chunks: state.required("chunks")?.clone() }))
             }
-            Class::Chunk => Self::Chunk {
+            Class::Chunk => Self::Leaf(Atom::Chunk {
                 offsets: extents(state.required("offsets")?, words)?,
                 sizes: extents(state.required("sizes")?, words)?,
-            },
+            }),
             Class::Index => {
                 let Node::Str(fqn) = state.required("fqn")? else {
                     return Err(Flaw::corrupt("a storage key without a name"));
@@ -97,20 +101,21 @@ impl<'a> Object<'a> {
                     Some(Node::Int(index)) => u32::try_from(*index).unwrap_or(u32::MAX),
                     _ => u32::MAX,
                 };
-                Self::Index { fqn, offset, hint }
+                Self::Leaf(words.add_key(Key { fqn, offset, hint })?)
             }
-            Class::Storage => Self::Storage(Storage {
-                path: match state.required("relative_path")? {
+            Class::Storage => {
+                let path = match state.required("relative_path")? {
                     Node::Str(path) => path,
                     other => return Err(Flaw::corrupt(format_args!("{} as the path of a file", other.kind()))),
-                },
-                offset: count(state.required("offset")?, "the offset")?,
-                length: count(state.required("length")?, "the length")?,
-                zstd: state.optional("transform_descriptors").map_or(Ok(0), transforms)?,
-            }),
+                };
+                let offset = count(state.required("offset")?, "the offset")?;
+                let length = count(state.required("length")?, "the length")?;
+                let zstd = state.optional("transform_descriptors").map_or(Ok(0), transforms)?;
+                Self::Leaf(words.add_place(Storage { path, offset, length, zstd })?)
+            }
             Class::Properties => return Err(Flaw::corrupt("properties of another form")),
-            Class::Bytes => Self::Bytes,
-            Class::StorageMeta => Self::StorageMeta,
+            Class::Bytes => Self::Leaf(Atom::Bytes),
+            Class::StorageMeta => Self::Leaf(Atom::Ignored),
         })
     }
 }
@@ -150,7 +155,7 @@ fn properties<'a>(state: &Item<'a>, words: &Words<'a>) -> Result<Object<'a>, Fla
         other => return Err(Flaw::corrupt(format_args!("{} as a layout", other.kind()))),
     }
     match dtype {
-        Node::Atom(Atom::DType(dtype)) => Ok(Object::Properties { dtype: *dtype }),
+        Node::Atom(Atom::DType(dtype)) => Ok(Object::Leaf(Atom::Properties(*dtype))),
         Node::Atom(Atom::ForeignDType(number)) => {
             let name = FOREIGN_DTYPES.get(usize::from(*number)).unwrap_or(&"?");
             Err(Flaw::Unreadable(format!("the dtype {name}")))
@@ -160,14 +165,11 @@ fn properties<'a>(state: &Item<'a>, words: &Words<'a>) -> Result<Object<'a>, Fla
 }
 
 fn dtype_of<'a>(properties: &Item<'a>, words: &Words<'a>) -> Result<DType, Flaw> {
-    if let Node::Object(object) = properties {
-        match &*object.borrow() {
-            Object::Properties { dtype } => return Ok(*dtype),
-            Object::Flawed(flaw) => return Err(words.flaw(*flaw)),
-            _ => {}
-        }
+    match leaf(properties) {
+        Some(Atom::Properties(dtype)) => Ok(dtype),
+        Some(Atom::Flawed(flaw)) => Err(words.flaw(flaw)),
+        _ => Err(Flaw::corrupt(format_args!("{} as the properties of a tensor", properties.kind()))),
     }
-    Err(Flaw::corrupt(format_args!("{} as the properties of a tensor", properties.kind())))
 }
 
 fn count(node: &Item<'_>, what: &str) -> Result<u64, Flaw> {

@@ -7,8 +7,8 @@ use dcp_types::Region;
 
 use super::draft::{Entries, FileNumber, Files, Rough, RoughKind, Slot};
 use super::flaw::{Findings, Flaw, corrupt};
-use super::states::{Object, Storage, Top};
-use super::words::Words;
+use super::states::{Key, Storage, Top, leaf};
+use super::words::{Atom, Words};
 use crate::pickle::Node;
 
 /// Gives the chunks and objects of a file the places that its `storage_data` lists. What it lists beyond is ignored, as PyTorch does.
@@ -26,35 +26,33 @@ pub(super) fn place<'a>(
     let mut by_offset = ByOffset::default();
     let mut last: Option<(&str, FileNumber)> = None;
     for (key, value) in listed.borrow().iter() {
-        let (Node::Object(key), Node::Object(value)) = (key, value) else {
-            findings.add(None, corrupt(path, "storage_data holds something else than places".into()))?;
+        let key = match leaf(key) {
+            Some(Atom::Key(number)) => words.key(number),
+            Some(Atom::Flawed(flaw)) => {
+                findings.add(None, words.flaw(flaw).of(path, "storage_data"))?;
+                continue;
+            }
+            _ => None,
+        };
+        let Some(Key { fqn, offset, hint }) = key.copied() else {
+            findings.add(None, corrupt(path, "a key of storage_data is none".into()))?;
             continue;
         };
-        let (fqn, offset, hint) = match &*key.borrow() {
-            Object::Index { fqn, offset, hint } => (*fqn, offset.map(|offset| words.extents(offset)), *hint),
-            Object::Flawed(flaw) => {
-                findings.add(None, words.flaw(*flaw).of(path, "storage_data"))?;
-                continue;
-            }
-            _ => {
-                findings.add(None, corrupt(path, "a key of storage_data is none".into()))?;
-                continue;
-            }
-        };
+        let offset = offset.map(|offset| words.extents(offset));
         let Some((number, _, entry)) = entries.get_full_mut(fqn) else { continue };
         let Some(slot) = slot_of(entry, number, offset, hint, &mut by_offset) else { continue };
         let mut file_of = |name: &'a str| match last {
             Some((known, file)) if std::ptr::eq(known, name) => Ok(file),
             _ => files.number(name).inspect(|file| last = Some((name, *file))),
         };
-        let found = match &*value.borrow() {
-            Object::Storage(storage) => storage.check().map_err(|flaw| flaw.of(path, fqn)).and_then(|()| {
-                let Storage { offset, length, zstd, .. } = *storage;
-                Ok(Slot { file: file_of(storage.path)?, zstd, offset, length })
-            }),
-            Object::Flawed(flaw) => Err(words.flaw(*flaw).of(path, fqn)),
-            _ => Err(Flaw::corrupt("its place is none").of(path, fqn)),
+        let place = match leaf(value) {
+            Some(Atom::Place(number)) => words.place(number).ok_or_else(|| Flaw::corrupt("its place is none")),
+            Some(Atom::Flawed(flaw)) => Err(words.flaw(flaw)),
+            _ => Err(Flaw::corrupt("its place is none")),
         };
+        let found = place.and_then(|place| place.check().map(|()| *place)).map_err(|flaw| flaw.of(path, fqn));
+        let found = found
+            .and_then(|Storage { path, offset, length, zstd }| Ok(Slot { file: file_of(path)?, zstd, offset, length }));
         let twice = slot.is_some();
         match found {
             Ok(_) if twice => entry.fault = Some(Flaw::corrupt("a part of it lies in two places").of(path, fqn)),

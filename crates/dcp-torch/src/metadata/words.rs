@@ -1,19 +1,18 @@
 //! The vocabulary of `.metadata`.
 
-use std::marker::PhantomData;
-
 use dcp_types::{DType, Shape};
 
 use super::flaw::{Flaw, short};
-use super::states::Object;
+use super::states::{Key, Object, Storage};
 use crate::pickle::{Fault, Node, Nodes, Vocabulary};
 
-/// What a `.metadata` may say, and the shapes and flaws met so far.
+/// What a `.metadata` may say, and what it has said so far.
 #[derive(Debug, Default)]
 pub(super) struct Words<'a> {
     extents: Vec<u64>,
+    keys: Vec<Key<'a>>,
+    places: Vec<Storage<'a>>,
     flaws: Vec<Flaw>,
-    source: PhantomData<&'a [u8]>,
 }
 
 /// A leaf.
@@ -32,6 +31,17 @@ pub(super) enum Atom {
     /// The layout of an ordinary tensor.
     Strided,
     Extents(Extents),
+    Properties(DType),
+    /// What is known of an object that is no tensor.
+    Bytes,
+    Chunk {
+        offsets: Extents,
+        sizes: Extents,
+    },
+    /// The number of a key.
+    Key(u32),
+    /// The number of a place.
+    Place(u32),
     /// Not what it should be: the number of the flaw.
     Flawed(u32),
 }
@@ -60,6 +70,22 @@ impl<'a> Words<'a> {
     pub(super) fn extents(&self, extents: Extents) -> &[u64] {
         let start = extents.start as usize;
         self.extents.get(start..start + usize::from(extents.count)).unwrap_or_default()
+    }
+
+    pub(super) fn key(&self, number: u32) -> Option<&Key<'a>> {
+        self.keys.get(number as usize)
+    }
+
+    pub(super) fn place(&self, number: u32) -> Option<&Storage<'a>> {
+        self.places.get(number as usize)
+    }
+
+    pub(super) fn add_key(&mut self, key: Key<'a>) -> Result<Atom, Flaw> {
+        add(&mut self.keys, key).map(Atom::Key)
+    }
+
+    pub(super) fn add_place(&mut self, place: Storage<'a>) -> Result<Atom, Flaw> {
+        add(&mut self.places, place).map(Atom::Place)
     }
 
     pub(super) fn flaw(&self, number: u32) -> Flaw {
@@ -95,6 +121,13 @@ impl<'a> Words<'a> {
         let start = u32::try_from(start).map_err(|_| Flaw::corrupt("too many extents"))?;
         Ok(Extents { start, count: u8::try_from(items.len()).unwrap_or(u8::MAX) })
     }
+}
+
+/// Adds to a list; returns the number there.
+fn add<T>(list: &mut Vec<T>, item: T) -> Result<u32, Flaw> {
+    let number = u32::try_from(list.len()).map_err(|_| Flaw::corrupt("too many chunks"))?;
+    list.push(item);
+    Ok(number)
 }
 
 const METADATA: &str = "torch.distributed.checkpoint.metadata";
@@ -167,15 +200,22 @@ impl<'a> Vocabulary<'a> for Words<'a> {
         }
     }
 
-    fn set_state(&mut self, object: &mut Object<'a>, state: Node<'a, Self>) -> Result<(), Box<Fault>> {
+    fn set_state(&mut self, object: &mut Object<'a>, state: &Node<'a, Self>) -> Result<(), Box<Fault>> {
         let Object::New(class) = object else {
             return Err(Fault::malformed("a second state of an object", "one"));
         };
         let class = *class;
-        *object = match Object::filled(class, &state, self) {
+        *object = match Object::filled(class, state, self) {
             Ok(filled) => filled,
-            Err(flaw) => Object::Flawed(self.note(flaw)),
+            Err(flaw) => Object::Leaf(Atom::Flawed(self.note(flaw))),
         };
         Ok(())
+    }
+
+    fn leaf(&self, object: &Object<'a>) -> Option<Atom> {
+        match object {
+            Object::Leaf(atom) => Some(*atom),
+            _ => None,
+        }
     }
 }

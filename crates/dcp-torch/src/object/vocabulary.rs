@@ -119,7 +119,7 @@ impl<'a> Vocabulary<'a> for Objects {
         self.call(class, args)
     }
 
-    fn set_state(&mut self, object: &mut Object<'a>, _state: ObjectNode<'a>) -> Result<(), Box<Fault>> {
+    fn set_state(&mut self, object: &mut Object<'a>, _state: &ObjectNode<'a>) -> Result<(), Box<Fault>> {
         // A module's state dict has attributes, of which nothing is lost that a state needs (`_metadata`); nothing else that is
         // known here has any.
         if !matches!(object, Object::OrderedDict(_) | Object::Foreign) {

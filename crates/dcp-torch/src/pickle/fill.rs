@@ -26,8 +26,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
         match top(&self.stack, &self.marks)? {
             Node::Dict(dict) => {
                 self.grow(dict, added)?;
-                let extend = |dict: &mut Vec<_>| if dict.is_empty() { *dict = pairs } else { dict.extend(pairs) };
-                dict.change(extend).ok_or_else(closed)
+                dict.change(|dict| dict.extend(pairs)).ok_or_else(closed)
             }
             Node::Object(object) => {
                 self.grow(object, added)?;
@@ -35,6 +34,19 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
             }
             other => Err(Fault::malformed(other.kind(), "a dict")),
         }
+    }
+
+    /// Puts the nodes above the last mark into what is below it.
+    pub(super) fn set_marked(&mut self) -> Result<(), Box<Fault>> {
+        let mark = self.pop_mark()?;
+        let Node::Dict(dict) = top(&self.stack[..mark], &self.marks)? else {
+            let pairs = pairs(self.stack.drain(mark..))?;
+            return self.set_items(pairs);
+        };
+        let dict = dict.clone();
+        self.grow(&dict, Measure::around(&self.stack[mark..]))?;
+        let nodes = self.stack.drain(mark..);
+        dict.change(|dict| extend(dict, nodes)).ok_or_else(closed)?
     }
 
     pub(super) fn add_items(&mut self, items: Vec<Node<'a, V>>) -> Result<(), Box<Fault>> {
@@ -50,15 +62,23 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     }
 
     pub(super) fn build(&mut self) -> Result<(), Box<Fault>> {
-        let state = self.pop()?;
+        let mut state = self.pop()?;
         let added = Measure::around([&state]);
-        match top(&self.stack, &self.marks)? {
+        let leaf = match top(&self.stack, &self.marks)? {
             Node::Object(object) => {
                 self.grow(object, added)?;
-                object.change(|object| self.vocabulary.set_state(object, state)).ok_or_else(closed)?
+                object.change(|object| self.vocabulary.set_state(object, &state)).ok_or_else(closed)??;
+                object.is_unique().then(|| self.vocabulary.leaf(&object.borrow())).flatten()
             }
-            other => Err(Fault::malformed(other.kind(), "an object that takes a state")),
+            other => return Err(Fault::malformed(other.kind(), "an object that takes a state")),
+        };
+        if let (Some(leaf), Some(top)) = (leaf, self.stack.last_mut()) {
+            *top = Node::Atom(leaf);
         }
+        if state.renew() {
+            self.spare = Some(state);
+        }
+        Ok(())
     }
 
     /// Counts in what is put into a container.
@@ -88,13 +108,28 @@ pub(super) fn check_hashable<'i, 'a: 'i, V: Vocabulary<'a> + 'i>(
 /// Every second node is a key.
 #[inline]
 pub(super) fn pairs<'a, V: Vocabulary<'a>>(
-    mut nodes: impl ExactSizeIterator<Item = Node<'a, V>>,
+    nodes: impl ExactSizeIterator<Item = Node<'a, V>>,
 ) -> Result<Vec<Pair<'a, V>>, Box<Fault>> {
-    let mut pairs = Vec::with_capacity(nodes.len() / 2);
+    let mut pairs = Vec::new();
+    extend(&mut pairs, nodes)?;
+    Ok(pairs)
+}
+
+#[inline]
+fn extend<'a, V: Vocabulary<'a>>(
+    pairs: &mut Vec<Pair<'a, V>>,
+    mut nodes: impl ExactSizeIterator<Item = Node<'a, V>>,
+) -> Result<(), Box<Fault>> {
+    // Most dicts are filled once.
+    if pairs.is_empty() {
+        pairs.reserve_exact(nodes.len() / 2);
+    }
     while let Some(key) = nodes.next() {
         let value = nodes.next().ok_or_else(|| Fault::malformed("a key alone", "a key and its value"))?;
-        check_hashable([&key].into_iter())?;
+        if !key.is_hashable() {
+            return Err(Fault::malformed(key.kind(), "something hashable"));
+        }
         pairs.push((key, value));
     }
-    Ok(pairs)
+    Ok(())
 }

@@ -14,7 +14,7 @@ pub(crate) fn unpickle<'a, V: Vocabulary<'a>>(
     let memo = Memo::foresee(bytes)?;
     let heaviest = u32::try_from(bytes.len()).unwrap_or(u32::MAX).saturating_mul(8).saturating_add(1 << 20);
     let unit = Node::tuple([].into());
-    let mut machine = Machine { vocabulary, memo, stack: Vec::new(), marks: Vec::new(), heaviest, unit };
+    let mut machine = Machine { vocabulary, memo, stack: Vec::new(), marks: Vec::new(), heaviest, spare: None, unit };
     let mut ops = Ops::new(bytes);
     loop {
         let position = ops.position();
@@ -37,12 +37,14 @@ pub(super) struct Machine<'v, 'a, V: Vocabulary<'a>> {
     /// The height of the stack at each mark.
     pub(super) marks: Vec<usize>,
     heaviest: u32,
+    /// An empty dict that nobody holds any more: the state of an object lives for a few operations only.
+    pub(super) spare: Option<Node<'a, V>>,
     /// The empty tuple: half of all objects are made of it.
     unit: Node<'a, V>,
 }
 
 impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, op: Op<'a>) -> Result<(), Box<Fault>> {
         match op {
             Op::Nothing | Op::Stop => {}
@@ -73,7 +75,10 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
                 self.push(Node::frozen_set(items))?;
             }
             Op::EmptyList => self.stack.push(Node::list(Vec::new())),
-            Op::EmptyDict => self.stack.push(Node::dict(Vec::new())),
+            Op::EmptyDict => {
+                let dict = self.spare.take().unwrap_or_else(|| Node::dict(Vec::new()));
+                self.stack.push(dict);
+            }
             Op::EmptySet => self.stack.push(Node::set(Vec::new())),
             Op::List => {
                 let items = self.pop_marked()?.collect();
@@ -95,10 +100,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
                 let (value, key) = (self.pop()?, self.pop()?);
                 self.set_items(pairs([key, value].into_iter())?)?;
             }
-            Op::SetItems => {
-                let pairs = pairs(self.pop_marked()?)?;
-                self.set_items(pairs)?;
-            }
+            Op::SetItems => self.set_marked()?,
             Op::AddItems => {
                 let items = self.pop_marked()?.collect();
                 self.add_items(items)?;
@@ -174,8 +176,14 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     /// The nodes above the last mark.
     #[inline]
     fn pop_marked(&mut self) -> Result<std::vec::Drain<'_, Node<'a, V>>, Box<Fault>> {
-        let mark = self.marks.pop().ok_or_else(|| Fault::malformed("no mark", "one on the stack"))?;
+        let mark = self.pop_mark()?;
         Ok(self.stack.drain(mark..))
+    }
+
+    /// Takes the last mark away: how high the stack was there.
+    #[inline]
+    pub(super) fn pop_mark(&mut self) -> Result<usize, Box<Fault>> {
+        self.marks.pop().ok_or_else(|| Fault::malformed("no mark", "one on the stack"))
     }
 
     #[inline]
@@ -195,7 +203,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, node: Node<'a, V>) -> Result<(), Box<Fault>> {
         self.check(node.measure())?;
         self.stack.push(node);

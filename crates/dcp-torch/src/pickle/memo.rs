@@ -22,6 +22,7 @@ impl<'a, V: Vocabulary<'a>> Memo<'a, V> {
         let limit = bytes.len() as u64;
         let (mut puts, mut memoizes) = (false, false);
         loop {
+            while ops.skip() {}
             let position = ops.position();
             match ops.next()? {
                 Op::Stop => break,

@@ -171,6 +171,20 @@ impl<'a, V: Vocabulary<'a>> Node<'a, V> {
         }
     }
 
+    /// Makes a small dict that nobody else holds empty and open again; says whether it is one.
+    pub(super) fn renew(&mut self) -> bool {
+        const SMALL: usize = 16;
+        let Self::Dict(Shared(dict)) = self else { return false };
+        let Some(Inner { weight, depth, closed, content }) = Rc::get_mut(dict) else { return false };
+        let pairs = content.get_mut();
+        if pairs.capacity() > SMALL {
+            return false;
+        }
+        pairs.clear();
+        (*weight.get_mut(), *depth.get_mut(), *closed.get_mut()) = (Measure::LEAF.weight, Measure::LEAF.depth, false);
+        true
+    }
+
     /// From here on it is part of something and cannot change.
     #[inline]
     fn close(&self) {
@@ -218,6 +232,11 @@ impl<T> Shared<T> {
             return None;
         }
         self.0.content.try_borrow_mut().ok().map(|mut content| change(&mut content))
+    }
+
+    /// Whether nobody else sees it.
+    pub(super) fn is_unique(&self) -> bool {
+        Rc::strong_count(&self.0) == 1
     }
 
     pub(super) fn is_closed(&self) -> bool {

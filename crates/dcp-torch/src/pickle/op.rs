@@ -67,18 +67,35 @@ impl<'a> Ops<'a> {
         Self { bytes, at: 0 }
     }
 
+    /// Runs over the operation that comes next, if it is one that has nothing to do with the memo.
+    #[inline(always)]
+    pub(super) fn skip(&mut self) -> bool {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let length = match rest {
+            [b'(' | b')' | b']' | b'}' | b'N' | b'R' | b'a' | b'b' | b'e' | b's' | b't' | b'u', ..] => 1,
+            [b'\x81' | b'\x85'..=b'\x89' | b'\x8f'..=b'\x93', ..] => 1,
+            [b'K', _, ..] => 2,
+            [b'M', _, _, ..] => 3,
+            [b'J', _, _, _, _, ..] => 5,
+            [b'\x8c', length, text @ ..] if text.len() >= usize::from(*length) => 2 + usize::from(*length),
+            _ => return false,
+        };
+        self.at += length;
+        true
+    }
+
     /// Where the next operation starts.
     pub(super) fn position(&self) -> usize {
         self.at
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Op<'a>, PickleError> {
         let start = self.at;
         self.read().map_err(|fault| fault.at(start))
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(&mut self) -> Result<Op<'a>, Box<Fault>> {
         let [code] = self.array()?;
         Ok(match code {
@@ -176,7 +193,7 @@ impl<'a> Ops<'a> {
         Err(Fault::forbidden("copyreg", &format!("extension {code}")))
     }
 
-    #[inline]
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Box<Fault>> {
         match self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
             Some(array) => {
@@ -187,7 +204,7 @@ impl<'a> Ops<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, length: u64) -> Result<&'a [u8], Box<Fault>> {
         self.check(length)?;
         let start = self.at;
@@ -195,7 +212,7 @@ impl<'a> Ops<'a> {
         Ok(&self.bytes[start..self.at])
     }
 
-    #[inline]
+    #[inline(always)]
     fn check(&self, length: u64) -> Result<(), Box<Fault>> {
         if length <= (self.bytes.len() - self.at) as u64 { Ok(()) } else { Err(self.too_short(length)) }
     }
@@ -207,7 +224,7 @@ impl<'a> Ops<'a> {
         Fault::malformed(format_args!("{left} bytes before the end where {needed} are needed"), expected)
     }
 
-    #[inline]
+    #[inline(always)]
     fn short(&mut self) -> Result<&'a [u8], Box<Fault>> {
         let [length] = self.array()?;
         self.take(length.into())

@@ -33,7 +33,13 @@ pub(crate) trait Vocabulary<'a>: Sized {
     ) -> Result<Node<'a, Self>, Box<Fault>>;
 
     /// `object.__setstate__(state)`.
-    fn set_state(&mut self, object: &mut Self::Object, state: Node<'a, Self>) -> Result<(), Box<Fault>>;
+    fn set_state(&mut self, object: &mut Self::Object, state: &Node<'a, Self>) -> Result<(), Box<Fault>>;
+
+    /// The leaf that an object is as well, once its state is set. Asked only if nobody else sees the object, to keep the leaf in its place.
+    fn leaf(&self, object: &Self::Object) -> Option<Self::Atom> {
+        let _ = object;
+        None
+    }
 
     /// `object.append(item)` for each item: a subclass of list.
     fn append(&mut self, object: &mut Self::Object, items: Vec<Node<'a, Self>>) -> Result<(), Box<Fault>> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::bands::Bands;
 use super::box_tree::BoxTree;
 use crate::{Region, Shape, TypesError};
 
@@ -9,7 +10,14 @@ use crate::{Region, Shape, TypesError};
 #[derive(Clone, Debug)]
 pub struct ChunkList {
     regions: Vec<Region>,
-    tree: BoxTree,
+    search: Search,
+}
+
+/// How regions are found.
+#[derive(Clone, Debug)]
+enum Search {
+    Bands(Bands),
+    Tree(BoxTree),
 }
 
 impl ChunkList {
@@ -24,21 +32,24 @@ impl ChunkList {
             return Err(TypesError::OutOfBounds { region: out.clone(), extents: shape.dims().to_vec() });
         }
         regions.retain(|region| !region.is_empty());
+        if let Some(bands) = Bands::new(shape, &regions) {
+            return Ok(Self { regions, search: Search::Bands(bands) });
+        }
         // Equal regions first: a tree cannot separate them.
         let mut seen = HashSet::with_capacity(regions.len());
         if let Some(twice) = regions.iter().find(|region| !seen.insert(*region)) {
             return Err(TypesError::Overlap(Box::new((twice.clone(), twice.clone()))));
         }
-        let list = Self { tree: BoxTree::new(&regions), regions };
-        if let Some((first, second)) = list.first_overlap() {
+        let tree = BoxTree::new(&regions);
+        if let Some((first, second)) = first_overlap(&regions, &tree) {
             return Err(TypesError::Overlap(Box::new((first.clone(), second.clone()))));
         }
         // Disjoint and inside: the sum cannot exceed the tensor.
-        let covered = list.regions.iter().map(Region::numel).sum();
+        let covered = regions.iter().map(Region::numel).sum();
         if covered != shape.numel() {
             return Err(TypesError::Hole { covered, total: shape.numel() });
         }
-        Ok(list)
+        Ok(Self { regions, search: Search::Tree(tree) })
     }
 
     /// The regions, in the order given.
@@ -52,25 +63,28 @@ impl ChunkList {
     pub fn meeting(&self, region: &Region) -> Vec<u32> {
         let mut hits = Vec::new();
         if self.regions.first().is_some_and(|first| first.ndim() == region.ndim()) {
-            self.tree.meeting(&self.regions, region, |number| {
-                hits.push(number);
-                true
-            });
+            match &self.search {
+                Search::Bands(bands) => hits.extend(bands.meeting(&self.regions, region)),
+                Search::Tree(tree) => tree.meeting(&self.regions, region, |number| {
+                    hits.push(number);
+                    true
+                }),
+            }
         }
         hits.sort_unstable();
         hits
     }
+}
 
-    fn first_overlap(&self) -> Option<(&Region, &Region)> {
-        (0u32..).zip(&self.regions).find_map(|(own, region)| {
-            let mut other = None;
-            self.tree.meeting(&self.regions, region, |number| {
-                other = (number != own).then_some(number);
-                other.is_none()
-            });
-            other.map(|other| (region, &self.regions[other as usize]))
-        })
-    }
+fn first_overlap<'r>(regions: &'r [Region], tree: &BoxTree) -> Option<(&'r Region, &'r Region)> {
+    (0u32..).zip(regions).find_map(|(own, region)| {
+        let mut other = None;
+        tree.meeting(regions, region, |number| {
+            other = (number != own).then_some(number);
+            other.is_none()
+        });
+        other.map(|other| (region, &regions[other as usize]))
+    })
 }
 
 impl PartialEq for ChunkList {
@@ -117,6 +131,18 @@ mod tests {
         assert!(matches!(check(&[&top, &middle]), Err(TypesError::Overlap(..))));
         let outside = region([2, 0], [3, 4]);
         assert!(matches!(check(&[&outside]), Err(TypesError::OutOfBounds { .. })));
+    }
+
+    #[test]
+    fn rows_in_any_order_are_found() {
+        let shape = Shape::new([6, 2]).expect("shape");
+        let rows = vec![region([4, 0], [2, 2]), region([0, 0], [1, 2]), region([1, 0], [3, 2])];
+        let list = ChunkList::new(&shape, rows).expect("tiles");
+        assert!(matches!(list.search, Search::Bands(_)));
+        assert_eq!(list.meeting(&region([0, 1], [2, 1])), [1, 2]);
+        assert_eq!(list.meeting(&region([3, 0], [2, 1])), [0, 2]);
+        assert_eq!(list.meeting(&region([3, 0], [2, 0])), []);
+        assert_eq!(list.meeting(&region([9, 0], [2, 1])), []);
     }
 
     #[test]

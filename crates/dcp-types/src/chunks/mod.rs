@@ -1,5 +1,6 @@
 //! How a tensor is cut into the chunks that are stored.
 
+mod bands;
 mod box_tree;
 mod dim;
 mod grid;

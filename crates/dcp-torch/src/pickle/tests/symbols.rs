@@ -72,8 +72,8 @@ impl<'a> Vocabulary<'a> for Symbols {
         Ok(Node::object(Object::Symbolic(Box::new(Symbolic { callable, args, state, items, pairs }))))
     }
 
-    fn set_state(&mut self, object: &mut Object<'a>, state: Node<'a, Self>) -> Result<(), Box<Fault>> {
-        symbolic(object)?.state = Some(state);
+    fn set_state(&mut self, object: &mut Object<'a>, state: &Node<'a, Self>) -> Result<(), Box<Fault>> {
+        symbolic(object)?.state = Some(state.clone());
         Ok(())
     }
 

@@ -1,0 +1,40 @@
+//! PyTorch, by the scripts beside this package.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+pub(crate) struct Python {
+    interpreter: PathBuf,
+}
+
+impl Python {
+    pub(crate) fn new(interpreter: PathBuf) -> Self {
+        Self { interpreter }
+    }
+
+    /// Runs a command of a script; returns what it prints.
+    pub(crate) fn run(
+        &self,
+        script: &str,
+        command: &str,
+        dir: &Path,
+        numbers: &[usize],
+    ) -> Result<Vec<u8>, Box<dyn Error>> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+        let numbers = numbers.iter().map(usize::to_string);
+        printed(Command::new(&self.interpreter).arg(script).arg(command).arg(dir).args(numbers))
+    }
+}
+
+/// Runs a program; returns what it prints.
+pub(crate) fn printed(command: &mut Command) -> Result<Vec<u8>, Box<dyn Error>> {
+    let program = command.get_program().to_owned();
+    let output = command.output().map_err(|error| format!("{}: {error}", Path::new(&program).display()))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let program = OsStr::to_string_lossy(&program);
+    Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr)).into())
+}
