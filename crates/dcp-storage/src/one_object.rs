@@ -37,7 +37,7 @@ impl OneObject {
 #[async_trait]
 impl Store for OneObject {
     fn location(&self) -> String {
-        self.inner.location()
+        format!("{} ({})", self.inner.location(), self.path)
     }
 
     fn traits(&self) -> StoreTraits {

@@ -36,6 +36,12 @@ pub(crate) fn detect(
 /// Why a store holds no checkpoint.
 fn nothing(store: &dyn Store, formats: &[Arc<dyn Format>], io: &Io<'_>) -> Result<Error, Error> {
     let location = store.location();
+    if store.traits().is_one_object {
+        let known = formats.iter().filter(|format| format.is_one_file()).map(|format| format.name());
+        let known: Vec<&str> = known.collect();
+        let reason = format!("it is a file of no format that is known here ({})", known.join(", "));
+        return Ok(StorageError::NoCheckpoint { location, reason }.into());
+    }
     let listing = io.block_on(store.list(None))?;
     #[cfg(not(feature = "torch"))]
     if listing.iter().any(|object| object.path.as_str() == ".metadata") {
@@ -49,7 +55,8 @@ fn nothing(store: &dyn Store, formats: &[Arc<dyn Format>], io: &Io<'_>) -> Resul
     if let Some(found) = listing.into_iter().map(|object| object.path).find(part) {
         return Ok(StorageError::Unfinished { location, found }.into());
     }
-    let indexes: Vec<String> = formats.iter().map(|format| format.index_path().to_string()).collect();
+    let indexes: Vec<String> =
+        formats.iter().filter(|format| !format.is_one_file()).map(|format| format.index_path().to_string()).collect();
     let reason = format!("it has no {}", indexes.join(" or "));
     Ok(StorageError::NoCheckpoint { location, reason }.into())
 }

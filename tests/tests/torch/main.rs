@@ -2,5 +2,6 @@
 
 mod expected;
 mod meshes;
+mod saved;
 mod trees;
 mod values;

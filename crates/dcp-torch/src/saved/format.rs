@@ -14,6 +14,8 @@ use super::read::ReadSaved;
 
 /// A file of `torch.save` that holds a state: nested dicts and lists of tensors and values. It is only read.
 ///
+/// Files in the form of PyTorch before 1.6 are recognised, but not read.
+///
 /// Tensors are read by ranges, as from any checkpoint: each of many ranks can load its shard of one file.
 ///
 /// ```
@@ -71,12 +73,19 @@ impl Format for TorchSaveFormat {
     }
 
     fn open(&self, strictness: Strictness) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
-        Box::new(Open { strictness, read: None })
+        Box::new(Open { strictness, object: None, read: None })
     }
 }
 
 /// A zip archive begins so.
-const MAGIC: &[u8] = b"PK\x03\x04";
+const ZIP: &[u8] = b"PK\x03\x04";
+/// The pickle of a number with which files began before PyTorch 1.6 (`torch/serialization.py`, `MAGIC_NUMBER`).
+const LEGACY: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
+
+/// What tells a file of `torch.save`, at its beginning.
+fn is_ours(start: &[u8]) -> bool {
+    start.starts_with(ZIP) || start.starts_with(LEGACY)
+}
 
 /// Looks for the one file, then at its first bytes.
 struct Recognise;
@@ -87,13 +96,13 @@ impl Ask for Recognise {
     fn next(&mut self, replies: Vec<Reply>) -> Result<Step<bool>, StorageError> {
         match replies.as_slice() {
             [Reply::Listing(objects)] => match objects.as_slice() {
-                [ObjectMeta { path, size, .. }] if *size >= MAGIC.len() as u64 => {
-                    let (path, length) = (path.clone(), MAGIC.len() as u64);
+                [ObjectMeta { path, size, .. }] => {
+                    let (path, length) = (path.clone(), (*size).min(LEGACY.len() as u64));
                     Ok(Step::Needs(vec![Need::Range { path, offset: 0, length }]))
                 }
                 _ => Ok(Step::Done(false)),
             },
-            [Reply::Bytes(bytes)] => Ok(Step::Done(bytes == MAGIC)),
+            [Reply::Bytes(bytes)] => Ok(Step::Done(is_ours(bytes))),
             _ => Ok(Step::Needs(vec![Need::Listing(None)])),
         }
     }
@@ -102,6 +111,7 @@ impl Ask for Recognise {
 /// Looks for the one file, then reads it.
 struct Open {
     strictness: Strictness,
+    object: Option<ObjectMeta>,
     read: Option<ReadSaved>,
 }
 
@@ -112,11 +122,18 @@ impl Ask for Open {
         let step = match (&mut self.read, replies.as_slice()) {
             (Some(read), _) => read.next(replies)?,
             (None, [Reply::Listing(objects)]) => {
-                let [object] = objects.as_slice() else {
-                    let (location, reason) = ("the given place".into(), "it is not one file".into());
-                    return Err(StorageError::NoCheckpoint { location, reason });
-                };
-                self.read.insert(ReadSaved::new(object.path.clone(), object.size)).next(Vec::new())?
+                let [object] = objects.as_slice() else { return Err(not_one_file()) };
+                let (path, length) = (object.path.clone(), object.size.min(LEGACY.len() as u64));
+                self.object = Some(object.clone());
+                return Ok(Step::Needs(vec![Need::Range { path, offset: 0, length }]));
+            }
+            (None, [Reply::Bytes(start)]) => {
+                let Some(ObjectMeta { path, size, .. }) = self.object.take() else { return Err(not_one_file()) };
+                if start.starts_with(LEGACY) {
+                    let what = "the form that torch.save had before PyTorch 1.6".into();
+                    return Err(StorageError::Unreadable { path, offset: 0, what });
+                }
+                self.read.insert(ReadSaved::new(path, size)).next(Vec::new())?
             }
             (None, _) => return Ok(Step::Needs(vec![Need::Listing(None)])),
         };
@@ -125,6 +142,10 @@ impl Ask for Open {
             Step::Done(file) => Step::Done(Arc::new(OpenedSaved::new(file, self.strictness)?)),
         })
     }
+}
+
+fn not_one_file() -> StorageError {
+    StorageError::NoCheckpoint { location: "the given place".into(), reason: "it is not one file".into() }
 }
 
 fn no_writing() -> StorageError {

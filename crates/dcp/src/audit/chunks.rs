@@ -56,7 +56,7 @@ impl Run<'_> {
         for ((item, decoded), locator) in items.into_iter().zip(sizes).zip(locators) {
             match locator {
                 Ok(locator) => {
-                    self.overlaps.add(item.entry, &locator);
+                    self.overlaps.add_chunk(item.entry, &locator);
                     let bytes = if let Locator::Extent(extent) = &locator { extent.length } else { decoded };
                     self.audit.bytes = self.audit.bytes.saturating_add(bytes);
                     located.push(Located { item, locator, bytes });

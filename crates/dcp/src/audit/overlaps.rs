@@ -12,7 +12,7 @@ const REMEMBERED: usize = 1 << 20;
 /// So many overlaps are told of one file.
 const TOLD: usize = 100;
 
-/// The places that items claim. Two items may have one and the same place, as tied weights do, but not parts of one another's.
+/// The places that chunks claim. Two may have one and the same place, as tied weights do, but not parts of one another's.
 #[derive(Debug, Default)]
 pub(super) struct Overlaps {
     by_file: BTreeMap<StorePath, Vec<Place>>,
@@ -27,13 +27,18 @@ struct Place {
 }
 
 impl Overlaps {
-    /// Adds the place of an item.
-    pub(super) fn add(&mut self, entry: usize, locator: &Locator) {
-        let (file, start, length) = match locator {
-            Locator::Extent(extent) => (&extent.file, extent.offset, extent.length),
-            Locator::Stream(stream) => (&stream.file, stream.offset, stream.length),
-            _ => return,
-        };
+    /// Adds the file of a value. Its place may be a part of another's: an object that cannot be taken out of a file is all of it.
+    pub(super) fn add_value(&mut self, locator: &Locator) {
+        if let Some((file, ..)) = place(locator)
+            && !self.by_file.contains_key(file)
+        {
+            self.by_file.insert(file.clone(), Vec::new());
+        }
+    }
+
+    /// Adds the place of a chunk.
+    pub(super) fn add_chunk(&mut self, entry: usize, locator: &Locator) {
+        let Some((file, start, length)) = place(locator) else { return };
         if !self.by_file.contains_key(file) {
             self.by_file.insert(file.clone(), Vec::new());
         }
@@ -74,6 +79,15 @@ impl Overlaps {
             }
         }
         defects
+    }
+}
+
+/// The file of an item, and its first byte and length there.
+fn place(locator: &Locator) -> Option<(&StorePath, u64, u64)> {
+    match locator {
+        Locator::Extent(extent) => Some((&extent.file, extent.offset, extent.length)),
+        Locator::Stream(stream) => Some((&stream.file, stream.offset, stream.length)),
+        _ => None,
     }
 }
 

@@ -40,7 +40,7 @@ impl Run<'_> {
         for (item, locator) in items.into_iter().zip(locators) {
             match locator {
                 Ok(locator) => {
-                    self.overlaps.add(item.entry, &locator);
+                    self.overlaps.add_value(&locator);
                     if self.quick {
                         self.audit.bytes = self.audit.bytes.saturating_add(stored(&locator));
                     }
