@@ -8,6 +8,7 @@ use dcp_types::{GlobalPlan, Rank, RankSet};
 use serde::{Deserialize, Serialize};
 
 use super::claim::{self, Claim, Traces};
+use super::encoding::Encoding;
 use crate::engine::{read_whole, write_file};
 use crate::{
     Format, Generation, Io, ObjectMeta, Precondition, SaveToken, StorageError, StorageWriter, Store, Version,
@@ -137,6 +138,11 @@ impl StorageWriter for ComposedWriter {
         }
     }
 
+    fn prepare_global_plan(&self, plan: GlobalPlan) -> Result<GlobalPlan, StorageError> {
+        self.format.check(&plan)?;
+        Ok(plan)
+    }
+
     async fn write_data(
         &self,
         token: &SaveToken,
@@ -147,7 +153,8 @@ impl StorageWriter for ComposedWriter {
     ) -> Result<WriteResult, StorageError> {
         let token = Token::decode(token)?;
         let files = self.format.lay_out(plan, rank, token.generation)?;
-        let writes = files.into_iter().map(|layout| write_file(&*self.store, layout, source, io)).collect();
+        let source = Encoding { source, format: &*self.format, plan };
+        let writes = files.into_iter().map(|layout| write_file(&*self.store, layout, &source, io)).collect();
         let mut written = io.run(writes, 1)?;
         written.sort_by(|a, b| a.path.cmp(&b.path));
         let mut report = WriteReport { files: written.len() as u64, ..WriteReport::default() };
@@ -207,9 +214,12 @@ impl StorageWriter for ComposedWriter {
 /// How often the index is published before its outcome is left unknown.
 const COMMIT_ATTEMPTS: usize = 4;
 
-/// The index of some format: a directory holds one checkpoint of one format.
+/// The index of some format, or a part of one: a directory holds one checkpoint of one format.
 fn is_index(object: &ObjectMeta) -> bool {
-    ["index.dcp", ".metadata", "model.safetensors.index.json"].contains(&object.path.as_str())
+    let name = object.path.as_str();
+    // PyTorch's ranks may have an index each. Lightning's `meta.pt` is a part of the checkpoint that it lies beside.
+    let of_a_rank = name.starts_with("__") && name.ends_with(".metadata");
+    of_a_rank || ["index.dcp", ".metadata", "meta.pt", "model.safetensors.index.json"].contains(&name)
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -2,10 +2,12 @@
 
 mod fields;
 mod known;
+mod write;
 mod zip;
 
 pub(crate) use fields::Fields;
 pub(crate) use known::{Fault, Known, Lack, Wrong, malformed, unreadable};
+pub(crate) use write::ArchiveWriter;
 
 use bytes::Bytes;
 use zip::Directory;

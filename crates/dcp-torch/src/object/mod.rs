@@ -7,9 +7,13 @@ mod tensor;
 mod tree;
 mod value;
 mod vocabulary;
+mod write;
+mod write_tensor;
 
 pub(crate) use harm::harmful;
 pub(crate) use read::tensor;
 pub(crate) use tensor::TensorRef;
 pub(crate) use tree::{Leaf, LeafContent, SavedTree};
 pub(crate) use value::{checked_bytes, decode};
+pub(crate) use write::{NotStorable, encode};
+pub(crate) use write_tensor::TensorArchive;

@@ -46,7 +46,7 @@ struct Groans;
 
 impl WriteSource for Groans {
     fn source(&self, _: &WriteItem) -> Result<Source<'_>, StorageError> {
-        Ok(Source::Bytes(dcp::Value::from("groans").encode().expect("encodes")))
+        Ok(Source::Value(std::borrow::Cow::Owned("groans".into())))
     }
 }
 
