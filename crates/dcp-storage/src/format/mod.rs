@@ -54,7 +54,9 @@ pub trait Format: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StorageError::Unsupported`] for what the format cannot express.
     fn encode_value(&self, fqn: &Fqn, value: &Value) -> Result<Bytes, StorageError> {
-        value.encode().map_err(|fault| StorageError::Unsupported { format: self.name(), what: format!("{fqn}: {fault}") })
+        value
+            .encode()
+            .map_err(|fault| StorageError::Unsupported { format: self.name(), what: format!("{fqn}: {fault}") })
     }
 
     /// The files that a rank writes.

@@ -8,5 +8,7 @@ mod meta;
 mod open;
 mod opened;
 mod stream;
+mod summary;
+mod write;
 
 pub use format::DcpFormat;

@@ -29,8 +29,10 @@ pub(super) enum Object<'a> {
         dtype: DType,
     },
     Storage(Storage<'a>),
-    /// Of no interest here.
-    StorageMeta,
+    /// Of a checkpoint that is written here, `save_id` tells the generation.
+    StorageMeta {
+        save_id: Option<&'a str>,
+    },
     /// The number of the flaw.
     Flawed(u32),
 }
@@ -44,6 +46,7 @@ pub(super) struct Top<'a> {
     pub(super) planner: Item<'a>,
     /// A dict, index -> storage.
     pub(super) storage: Item<'a>,
+    pub(super) storage_meta: Item<'a>,
 }
 
 #[derive(Debug)]
@@ -78,6 +81,7 @@ impl<'a> Object<'a> {
                 state_dict: state.required("state_dict_metadata")?.clone(),
                 planner: state.optional("planner_data").cloned().unwrap_or(Node::None),
                 storage: state.required("storage_data")?.clone(),
+                storage_meta: state.optional("storage_meta").cloned().unwrap_or(Node::None),
             })),
             Class::Tensor => {
                 let size = extents(state.required("size")?, words)?;
@@ -110,7 +114,12 @@ impl<'a> Object<'a> {
             }),
             Class::Properties => return Err(Flaw::corrupt("properties of another form")),
             Class::Bytes => Self::Bytes,
-            Class::StorageMeta => Self::StorageMeta,
+            Class::StorageMeta => Self::StorageMeta {
+                save_id: match state.optional("save_id") {
+                    Some(Node::Str(id)) => Some(id),
+                    _ => None,
+                },
+            },
         })
     }
 }

@@ -4,6 +4,8 @@ mod harm;
 mod read;
 mod rebuild;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod value;
 mod vocabulary;
@@ -15,5 +17,5 @@ pub(crate) use read::tensor;
 pub(crate) use tensor::TensorRef;
 pub(crate) use tree::{Leaf, LeafContent, SavedTree};
 pub(crate) use value::{checked_bytes, decode};
-pub(crate) use write::{NotStorable, encode};
+pub(crate) use write::encode;
 pub(crate) use write_tensor::TensorArchive;

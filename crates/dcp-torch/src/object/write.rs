@@ -281,8 +281,7 @@ impl<'v> Writer<'v> {
 
 /// Python 2's name of the module: this is protocol 2.
 const BUILTINS: &str = "__builtin__";
-const LAYOUTS: [&str; 7] =
-    ["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn"];
+const LAYOUTS: [&str; 7] = ["strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "_mkldnn"];
 
 fn content(name: &'static str, expected: &'static str) -> NotStorable {
     NotStorable::Content { name, expected }

@@ -70,7 +70,9 @@ impl Pickler {
     /// An integer of any size: two's complement, little-endian.
     pub(crate) fn long(&mut self, digits: &[u8]) {
         // No more bytes than it needs: the last one must say something.
-        let says_nothing = |pair: &[u8]| matches!(pair, [before, 0] if *before < 0x80) || matches!(pair, [before, 0xff] if *before >= 0x80);
+        let says_nothing = |pair: &[u8]| {
+            matches!(pair, [before, 0] if *before < 0x80) || matches!(pair, [before, 0xff] if *before >= 0x80)
+        };
         let mut length = digits.len();
         while length > 1 && says_nothing(&digits[length - 2..length]) {
             length -= 1;
