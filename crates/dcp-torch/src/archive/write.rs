@@ -27,8 +27,8 @@ const LONG: u64 = u32::MAX as u64;
 const UTF8: u16 = 0x800;
 /// Checksum and size follow the content.
 const DESCRIPTOR: u16 = 0x8;
-/// An id begins with a hash of the names of all records, which nothing compares: that of the archive of a tensor.
-const NAMES: u64 = 15_728_199_511_854_643_026;
+/// An id begins with a hash of the names of all records, which nothing compares: those of an archive without storages, and with one.
+const NAMES: [u64; 2] = [2_908_468_677_762_923_104, 15_728_199_511_854_643_026];
 
 impl ArchiveWriter {
     /// An archive that begins with a pickle and all that says how to read the rest.
@@ -62,7 +62,9 @@ impl ArchiveWriter {
     /// All bytes that were not yet taken, up to the end.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.record("version", b"3\n");
-        let id = format!("{NAMES:020}{:020}", self.id);
+        let is_storage = |record: &&Written| record.name.starts_with("archive/data/");
+        let names = NAMES[self.written.iter().filter(is_storage).count().min(1)];
+        let id = format!("{names:020}{:020}", self.id);
         self.record(".data/serialization_id", id.as_bytes());
         self.directory();
         self.out
