@@ -38,6 +38,8 @@ def main():
         names = [name for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)]
         print("\n".join(sorted({str(getattr(torch, name)).removeprefix("torch.") for name in names})))
         return
+    # Processes are forked.
+    torch.set_num_threads(1)
     with open(sys.argv[2]) as manifest:
         checkpoints = json.load(manifest)
     for checkpoint in checkpoints:
@@ -51,7 +53,7 @@ def check_alone(checkpoint):
     """In one process, everything: names, dtypes, shapes, every byte, every object."""
     path = checkpoint["path"]
     metadata = FileSystemReader(path).read_metadata()
-    state = empty_state(metadata, lambda fqn, entry: torch.zeros(entry.size, dtype=entry.properties.dtype))
+    state = empty_state(metadata, lambda _, entry: blank(entry.size, entry.properties.dtype))
     dcp.load(state, checkpoint_id=path)
     flat = leaves(state, metadata)
     assert set(flat) == set(checkpoint["tensors"]) | set(checkpoint["objects"]), (path, sorted(flat))
@@ -98,15 +100,16 @@ def check_on(mesh, checkpoint):
     for extent in mesh:
         world *= extent
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(check_rank, args=(world, mesh, os.path.join(folder, "store"), checkpoint), nprocs=world)
+        args = (world, mesh, os.path.join(folder, "store"), checkpoint)
+        # Importing PyTorch takes longer than all the rest.
+        mp.start_processes(check_rank, args=args, nprocs=world, start_method="fork")
 
 
 def check_rank(rank, world, extents, store, checkpoint):
-    torch.set_num_threads(1)
     path = checkpoint["path"]
     metadata = FileSystemReader(path).read_metadata()
     wholes = {
-        fqn: torch.zeros(entry.size, dtype=entry.properties.dtype)
+        fqn: blank(entry.size, entry.properties.dtype)
         for fqn, entry in metadata.state_dict_metadata.items()
         if isinstance(entry, TensorStorageMetadata)
     }
@@ -118,10 +121,10 @@ def check_rank(rank, world, extents, store, checkpoint):
     def shard(fqn, entry):
         size = tuple(entry.size)
         if not size:
-            return torch.zeros(size, dtype=entry.properties.dtype)
+            return blank(size, entry.properties.dtype)
         placements = [Shard(dim % len(size)) for dim in range(len(extents))]
         local, _ = compute_local_shape_and_global_offset(size, mesh, placements)
-        local = torch.zeros(local, dtype=entry.properties.dtype)
+        local = blank(local, entry.properties.dtype)
         stride = torch.empty(size, device="meta").stride()
         return DTensor.from_local(local, mesh, placements, run_check=False, shape=torch.Size(size), stride=stride)
 
@@ -157,6 +160,13 @@ def leaves(state, metadata):
         for step in path:
             found[fqn] = found[fqn][step]
     return found
+
+
+def blank(size, dtype):
+    """Zeros, also of dtypes that cannot be filled."""
+    tensor = torch.empty(size, dtype=dtype)
+    tensor.reshape(-1).view(torch.uint8).zero_()
+    return tensor
 
 
 def raw(tensor):
