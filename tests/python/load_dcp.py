@@ -1,6 +1,6 @@
 """Loads checkpoints with stock PyTorch, and compares what it finds with what was saved.
 
-    load_dcp.py dtypes                the names of the dtypes that this PyTorch has
+    load_dcp.py dtypes                the names of the dtypes that this PyTorch can save and load itself
     load_dcp.py check MANIFEST        checks every checkpoint that the manifest lists
 
 The manifest is JSON: a list of {"path", "meshes": [[extents]], "tensors": {fqn: [dtype, shape, sha256]}, "objects": {fqn: how it is
@@ -35,8 +35,8 @@ NOT_LOADED = "not loaded"
 
 def main():
     if sys.argv[1] == "dtypes":
-        names = [name for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)]
-        print("\n".join(sorted({str(getattr(torch, name)).removeprefix("torch.") for name in names})))
+        dtypes = {getattr(torch, name) for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)}
+        print("\n".join(sorted(str(dtype).removeprefix("torch.") for dtype in filter(is_saved, dtypes))))
         return
     # Processes are forked.
     torch.set_num_threads(1)
@@ -47,6 +47,16 @@ def main():
         for mesh in checkpoint["meshes"]:
             check_on(mesh, checkpoint)
     print(f"PyTorch {torch.__version__}: {len(checkpoints)} checkpoints")
+
+
+def is_saved(dtype):
+    try:
+        file = io.BytesIO()
+        torch.save(blank((1,), dtype), file)
+        file.seek(0)
+        return torch.load(file, weights_only=True).dtype == dtype
+    except Exception:
+        return False
 
 
 def check_alone(checkpoint):
@@ -114,7 +124,7 @@ def check_rank(rank, world, extents, store, checkpoint):
         if isinstance(entry, TensorStorageMetadata)
     }
     flat = dict(wholes)
-    dcp.load(flat, checkpoint_id=path, no_dist=True)
+    dcp.load(flat, checkpoint_id=path)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world)
     mesh = init_device_mesh("cpu", tuple(extents))
 
