@@ -21,6 +21,7 @@ import torch.distributed.checkpoint as dcp
 import torch.multiprocessing as mp
 from torch.distributed.checkpoint._nested_dict import set_element
 from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 
 try:
@@ -65,6 +66,17 @@ def check_alone(checkpoint):
     metadata = FileSystemReader(path).read_metadata()
     state = empty_state(metadata, lambda _, entry: blank(entry.size, entry.properties.dtype))
     dcp.load(state, checkpoint_id=path)
+    check_whole(state, metadata, checkpoint)
+    with tempfile.TemporaryDirectory() as folder:
+        # What turns a checkpoint into one file, as people do who share it.
+        file = os.path.join(folder, "whole.pt")
+        dcp_to_torch_save(path, file)
+        check_whole(torch.load(file, weights_only=False), metadata, checkpoint)
+    check_items(path, metadata)
+
+
+def check_whole(state, metadata, checkpoint):
+    path = checkpoint["path"]
     flat = leaves(state, metadata)
     assert set(flat) == set(checkpoint["tensors"]) | set(checkpoint["objects"]), (path, sorted(flat))
     for fqn, (dtype, shape, digest) in checkpoint["tensors"].items():
@@ -73,7 +85,6 @@ def check_alone(checkpoint):
         assert list(tensor.shape) == shape, (path, fqn, tensor.shape)
         assert hashlib.sha256(raw(tensor)).hexdigest() == digest, (path, fqn)
     check_objects(flat, checkpoint)
-    check_items(path, metadata)
 
 
 def check_objects(found, checkpoint):

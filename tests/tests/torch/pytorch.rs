@@ -192,7 +192,9 @@ fn pytorch_loads_values_as_what_they_are() {
     shown.extend([("optim.param_groups.0.lr", "0.1"), ("optim.param_groups.1.lr", "0.2")]);
     let dir = tempfile::tempdir().expect("temporary directory");
     let at = dir.path().join("step");
-    Saver::new().format(DcpFormat::new()).save_dict(&state, &at).expect("saves");
+    let saver = Saver::new().format(DcpFormat::new()).overwrite(true);
+    saver.save_dict(&StateDict::new().with("an earlier one", 0), &at).expect("saves");
+    saver.save_dict(&state, &at).expect("saves");
     python.check(&at, &[&[2]], &shown);
 }
 

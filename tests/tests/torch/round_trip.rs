@@ -123,3 +123,13 @@ fn values_that_pytorch_cannot_hold_fail_the_save() {
     assert!(error.to_string().contains("odd: a value of type \"a.b.C\""), "{error}");
     assert!(contents(&(Arc::new(store) as Place)).is_empty());
 }
+
+#[test]
+fn tensors_and_dicts_in_tuples_are_refused_before_anything_is_written() {
+    let store = MemoryStore::new();
+    let state = || dcp::StateDict::new().with("pair", Tree::Tuple(vec![dcp::StateDict::new().with("lr", 0.1).into()]));
+    let error = dcp::Saver::new().format(DcpFormat::new()).save_dict(&state(), store.clone()).expect_err("refused");
+    assert!(error.to_string().contains("[\"pair\"](0)[\"lr\"]: a tensor or dict inside a tuple"), "{error}");
+    assert!(contents(&(Arc::new(store.clone()) as Place)).is_empty());
+    dcp::Saver::new().save_dict(&state(), store).expect("the native format can");
+}
