@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use dcp_planner::{PlanContext, PlanError};
 use dcp_types::{
-    DeviceMesh, Digest, FlatState, LocalTensor, PlanPart, Rank, RegionsDecl, SavePlan, Sharding, StateLeaf,
-    StatePath, TensorDecl, TypesError, Value, ValueDecl,
+    DeviceMesh, Digest, FlatState, LocalTensor, PlanPart, Rank, RegionsDecl, SavePlan, Sharding, StateLeaf, StatePath,
+    TensorDecl, TypesError, Value, ValueDecl,
 };
 
 pub(crate) fn declare(state: &FlatState<'_>, ctx: &PlanContext) -> Result<SavePlan, PlanError> {
