@@ -6,6 +6,7 @@
 mod examples;
 mod features;
 mod fuzz;
+mod pytorch;
 mod reader;
 mod run;
 mod steps;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use dcp_planner::{PlanContext, PlanError};
 use dcp_types::{
-    DeviceMesh, Digest, FlatState, Fqn, LocalTensor, PlanPart, Rank, RegionsDecl, SavePlan, Sharding, StateLeaf,
-    StatePath, TensorDecl, TypesError, Value, ValueDecl,
+    DeviceMesh, Digest, FlatState, LocalTensor, PlanPart, Rank, RegionsDecl, SavePlan, Sharding, StateLeaf, StatePath,
+    TensorDecl, TypesError, Value, ValueDecl,
 };
 
 pub(crate) fn declare(state: &FlatState<'_>, ctx: &PlanContext) -> Result<SavePlan, PlanError> {
@@ -30,11 +30,6 @@ pub(crate) fn declare(state: &FlatState<'_>, ctx: &PlanContext) -> Result<SavePl
     })
 }
 
-/// The value as it is stored.
-pub(crate) fn encode(fqn: &Fqn, value: &Value) -> Result<dcp_types::reexports::bytes::Bytes, PlanError> {
-    value.encode().map_err(|fault| PlanError::types(fqn, fault))
-}
-
 #[derive(Default)]
 struct Declarations<'a> {
     meshes: Meshes<'a>,
@@ -47,7 +42,7 @@ impl<'a> Declarations<'a> {
     fn tensor(&mut self, path: &StatePath, tensor: &'a LocalTensor<'_>, rank: Rank) -> Result<(), TypesError> {
         let spec = &tensor.spec;
         let Some((dtype, extents)) = tensor.source.tensor_type() else {
-            return Err(TypesError::Decode { what: "a tensor's source", reason: "it is an encoded value".into() });
+            return Err(TypesError::Decode { what: "a tensor's source", reason: "it is a value".into() });
         };
         spec.check_buffer(rank, dtype, &extents)?;
         let (path, dtype, shape) = (path.clone(), spec.dtype(), spec.shape().clone());

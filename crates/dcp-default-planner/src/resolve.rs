@@ -1,4 +1,6 @@
-//! The bytes of what a rank is to write.
+//! What a rank is to write.
+
+use std::borrow::Cow;
 
 use dcp_planner::PlanError;
 use dcp_types::{FlatState, GlobalPlan, Rank, Source, StateLeaf, WriteItem, WriteWhat};
@@ -13,7 +15,7 @@ pub(crate) fn resolve<'a>(
     let not_held = || PlanError::NotHeld { fqn: fqn.clone(), rank };
     let (_, leaf) = state.get(fqn).ok_or_else(not_held)?;
     match (&item.what, leaf) {
-        (WriteWhat::Value, StateLeaf::Value(value)) => Ok(Source::Bytes(crate::declare::encode(fqn, value)?)),
+        (WriteWhat::Value, StateLeaf::Value(value)) => Ok(Source::Value(Cow::Borrowed(value))),
         (WriteWhat::Chunk(chunk, _), StateLeaf::Tensor(tensor)) => {
             let parts = tensor.spec.parts(rank);
             let part = parts.iter().find(|part| part.region == chunk.region).ok_or_else(not_held)?;

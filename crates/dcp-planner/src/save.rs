@@ -91,7 +91,7 @@ pub trait SavePlanner: Send + Sync {
         Ok(())
     }
 
-    /// The bytes of one item that this rank writes: those of the chunk's region, row-major, or the encoded value.
+    /// The bytes of one item that this rank writes: those of the chunk's region, row-major, or the value.
     ///
     /// # Errors
     /// [`PlanError::NotHeld`] if this rank does not have what the item names.

@@ -55,12 +55,12 @@ impl fmt::Display for DataName {
     }
 }
 
-/// Whether a name is that of an index of a format that is in use, whether or not this build knows the format: a directory holds one
-/// checkpoint of one format.
+/// Whether a name is that of an index, or of a part of one, of a format that is in use, whether or not this build knows the format: a
+/// directory holds one checkpoint of one format. Lightning's `meta.pt` is a part of the checkpoint that it lies beside.
 pub(crate) fn is_index(path: &StorePath) -> bool {
     let name = path.as_str();
     let of_a_rank = |rest: &str| rest.strip_suffix(".metadata").is_some_and(|rank| rank.parse::<Rank>().is_ok());
-    ["index.dcp", ".metadata", "model.safetensors.index.json"].contains(&name)
+    ["index.dcp", ".metadata", "meta.pt", "model.safetensors.index.json"].contains(&name)
         || name.strip_prefix("__").is_some_and(of_a_rank)
 }
 

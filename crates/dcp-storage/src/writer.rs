@@ -80,9 +80,9 @@ pub trait StorageWriter: Send + Sync {
     async fn abort(&self, token: &SaveToken, ranks_stopped: bool) -> Result<(), StorageError>;
 }
 
-/// Gives the bytes of write items: a planner together with a state.
+/// Gives what write items stand for: a planner together with a state.
 pub trait WriteSource: Sync {
-    /// The bytes of an item.
+    /// A tensor for a chunk, [`Source::Value`] for a value.
     ///
     /// # Errors
     /// [`StorageError::Source`].

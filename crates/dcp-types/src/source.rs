@@ -1,12 +1,13 @@
 //! Where the bytes of a save come from, and where those of a load go.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{DType, Region, TypesError, View, ViewMut};
+use crate::{DType, Region, TypesError, Value, View, ViewMut};
 
 /// What a data source or sink of a user may report.
 pub type DataError = Box<dyn Error + Send + Sync>;
@@ -46,19 +47,21 @@ pub enum Source<'a> {
     Lazy(Box<dyn DataSource + 'a>),
     /// The same, shared.
     Shared(Arc<dyn DataSource>),
-    /// A value, encoded.
+    /// A value.
+    Value(Cow<'a, Value>),
+    /// A value as a format has encoded it.
     Bytes(Bytes),
 }
 
 impl Source<'_> {
-    /// The dtype and extents; `None` for encoded values.
+    /// The dtype and extents; `None` for values.
     #[must_use]
     pub fn tensor_type(&self) -> Option<(DType, Vec<u64>)> {
         match self {
             Self::View(view) => Some((view.dtype(), view.shape())),
             Self::Lazy(source) => Some((source.dtype(), source.shape())),
             Self::Shared(source) => Some((source.dtype(), source.shape())),
-            Self::Bytes(_) => None,
+            Self::Value(_) | Self::Bytes(_) => None,
         }
     }
 
@@ -76,6 +79,7 @@ impl Source<'_> {
             }),
             Self::Lazy(source) => Source::Lazy(Box::new(Part::new(source.as_ref(), place, sizes)?)),
             Self::Shared(source) => Source::Lazy(Box::new(Part::new(source.as_ref(), place, sizes)?)),
+            Self::Value(value) => Source::Value(Cow::Borrowed(value)),
             Self::Bytes(bytes) => Source::Bytes(bytes.clone()),
         })
     }
@@ -87,6 +91,7 @@ impl Source<'_> {
             Self::View(view) => Source::View(view.reborrow()),
             Self::Lazy(source) => Source::Lazy(Box::new(Borrowed(source.as_ref()))),
             Self::Shared(source) => Source::Shared(Arc::clone(source)),
+            Self::Value(value) => Source::Value(Cow::Borrowed(value)),
             Self::Bytes(bytes) => Source::Bytes(bytes.clone()),
         }
     }
@@ -98,6 +103,7 @@ impl fmt::Debug for Source<'_> {
             Self::View(view) => write!(f, "View({} {:?})", view.dtype(), view.shape()),
             Self::Lazy(source) => write!(f, "Lazy({} {:?})", source.dtype(), source.shape()),
             Self::Shared(source) => write!(f, "Shared({} {:?})", source.dtype(), source.shape()),
+            Self::Value(_) => f.write_str("Value"),
             Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
         }
     }

@@ -37,7 +37,7 @@ fn bytes_of(source: &Source<'_>) -> Result<Vec<u8>, StorageError> {
     let length = source.tensor_type().map_or(0, |(dtype, shape)| shape.iter().product::<u64>() * dtype.size());
     let mut bytes = vec![0; length as usize];
     let read = match source {
-        Source::Bytes(encoded) => return Ok(encoded.to_vec()),
+        Source::Value(value) => return Ok(value.encode().expect("encodes").to_vec()),
         Source::View(view) => view.read_at(0, &mut bytes).map_err(Into::into),
         Source::Lazy(lazy) => lazy.read_at(0, &mut bytes),
         Source::Shared(shared) => shared.read_at(0, &mut bytes),

@@ -1,7 +1,12 @@
-//! Checkpoints that PyTorch 2.0 to 2.15 has written (`fixtures/torch`), read without Python.
+//! PyTorch's checkpoints: those that PyTorch 2.0 to 2.15 has written (`fixtures/torch`), read without Python; and those that are written here,
+//! read back, and read by PyTorch.
 
+mod again;
 mod expected;
 mod meshes;
+mod overwrite;
+mod pytorch;
+mod round_trip;
 mod saved;
 mod trees;
 mod values;

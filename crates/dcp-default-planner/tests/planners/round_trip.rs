@@ -54,7 +54,7 @@ fn written(planner: &DefaultSavePlanner, plan: &GlobalPlan, states: &[(Rank, Nam
         for item in plan.items_of(*rank) {
             let source = planner.resolve(&item, plan, &state, &ctx(*rank, &ranks)).expect("resolves");
             match (&item.what, source) {
-                (WriteWhat::Value, Source::Bytes(bytes)) => assert!(!bytes.is_empty()),
+                (WriteWhat::Value, Source::Value(_)) => {}
                 (WriteWhat::Chunk(chunk, nbytes), Source::View(view)) => {
                     assert_eq!((view.nbytes(), view.shape()), (*nbytes, chunk.region.sizes().to_vec()));
                     let mut bytes = vec![0; view.nbytes() as usize];

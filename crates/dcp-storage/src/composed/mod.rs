@@ -1,6 +1,7 @@
 //! A writer and a reader made of any format and any store.
 
 mod claim;
+mod encoding;
 mod reader;
 mod writer;
 

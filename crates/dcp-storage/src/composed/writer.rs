@@ -8,6 +8,7 @@ use dcp_types::{GlobalPlan, Rank, RankSet};
 use serde::{Deserialize, Serialize};
 
 use super::claim::{self, Claim, Traces};
+use super::encoding::Encoding;
 use crate::engine::{read_whole, write_file};
 use crate::names::is_index;
 use crate::{
@@ -138,6 +139,11 @@ impl StorageWriter for ComposedWriter {
         }
     }
 
+    fn prepare_global_plan(&self, plan: GlobalPlan) -> Result<GlobalPlan, StorageError> {
+        self.format.check(&plan)?;
+        Ok(plan)
+    }
+
     async fn write_data(
         &self,
         token: &SaveToken,
@@ -148,7 +154,8 @@ impl StorageWriter for ComposedWriter {
     ) -> Result<WriteResult, StorageError> {
         let token = Token::decode(token)?;
         let files = self.format.lay_out(plan, rank, token.generation)?;
-        let writes = files.into_iter().map(|layout| write_file(&*self.store, layout, source, io)).collect();
+        let source = Encoding { source, format: &*self.format, plan };
+        let writes = files.into_iter().map(|layout| write_file(&*self.store, layout, &source, io)).collect();
         let mut written = io.run(writes, 1)?;
         written.sort_by(|a, b| a.path.cmp(&b.path));
         let mut report = WriteReport { files: written.len() as u64, ..WriteReport::default() };

@@ -45,6 +45,25 @@ pub trait Format: fmt::Debug + Send + Sync {
         Box::new(ask::IsThere(self.index_path()))
     }
 
+    /// Whether the format can hold what a plan says, as far as the plan tells. Asked before anything is written.
+    ///
+    /// # Errors
+    /// [`StorageError::Unsupported`] for what the format cannot express.
+    fn check(&self, plan: &GlobalPlan) -> Result<(), StorageError> {
+        let _ = plan;
+        Ok(())
+    }
+
+    /// The bytes of a value as they are stored. Natively they are MessagePack.
+    ///
+    /// # Errors
+    /// [`StorageError::Unsupported`] for what the format cannot express.
+    fn encode_value(&self, fqn: &Fqn, value: &Value) -> Result<Bytes, StorageError> {
+        value
+            .encode()
+            .map_err(|fault| StorageError::Unsupported { format: self.name(), what: format!("{fqn}: {fault}") })
+    }
+
     /// The files that a rank writes.
     ///
     /// # Errors

@@ -6,10 +6,12 @@ mod known;
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
+mod write;
 mod zip;
 
 pub(crate) use fields::Fields;
 pub(crate) use known::{Fault, Known, Lack, Wrong, malformed, unreadable};
+pub(crate) use write::ArchiveWriter;
 
 use std::sync::Arc;
 

@@ -7,9 +7,11 @@ use dcp_storage::{
     Ask, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness,
     WrittenFile,
 };
-use dcp_types::{GlobalPlan, Rank};
+use dcp_types::{Fqn, GlobalPlan, Rank, Value};
 
 use super::open::{Open, rank_of};
+use super::{summary, write};
+use crate::{metadata, object};
 
 /// PyTorch's format, as its `FileSystemWriter` writes it: a directory of `.metadata` and `.distcp` files.
 ///
@@ -17,20 +19,39 @@ use super::open::{Open, rank_of};
 /// one an item, with and without checksums, with zstd as a stream transform, with `SerializationFormat.SAFETENSORS`; and with Lightning's
 /// `meta.pt` beside, whose content is then part of the checkpoint.
 ///
+/// Writes what `torch.distributed.checkpoint.load` of PyTorch 2.4 to 2.15 reads, on any mesh of its own: each tensor and value is an archive of
+/// `torch.save`, as PyTorch 2.15 writes it. What PyTorch does to a state when it saves, is done: integer keys of dicts become text. What it
+/// cannot hold is refused before anything is written: a tensor or dict inside a tuple; or when its turn comes: values of types that are not
+/// Python's or PyTorch's, and foreign objects other than whole archives of `torch.save`.
+///
 /// ```
-/// use dcp_storage::Format;
 /// use dcp_torch::DcpFormat;
-/// assert_eq!(DcpFormat::new().name(), "dcp");
+/// // Four files a rank, for a file system that is faster with several.
+/// let format = DcpFormat::new().files_per_rank(4);
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct DcpFormat {}
+#[derive(Clone, Copy, Debug)]
+pub struct DcpFormat {
+    files_per_rank: u32,
+}
 
 impl DcpFormat {
-    /// The format with PyTorch's own defaults.
+    /// The format with PyTorch's own defaults: one file a rank.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { files_per_rank: 1 }
+    }
+
+    /// The same with several files a rank (at least 1), over which its tensors are spread by bytes.
+    #[must_use]
+    pub fn files_per_rank(mut self, files: u32) -> Self {
+        self.files_per_rank = files.max(1);
+        self
+    }
+}
+
+impl Default for DcpFormat {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -47,20 +68,34 @@ impl Format for DcpFormat {
         Box::new(Recognise)
     }
 
-    fn lay_out(&self, _: &GlobalPlan, _: Rank, _: Generation) -> Result<Vec<FileLayout>, StorageError> {
-        Err(no_writing())
+    fn check(&self, plan: &GlobalPlan) -> Result<(), StorageError> {
+        write::check(plan)
     }
 
-    fn summarise(&self, _: &[WrittenFile]) -> Result<Bytes, StorageError> {
-        Err(no_writing())
+    fn encode_value(&self, fqn: &Fqn, value: &Value) -> Result<Bytes, StorageError> {
+        object::encode(value).map_err(|fault| unsupported(format!("{fqn}: {fault}")))
     }
 
-    fn encode_index(&self, _: &GlobalPlan, _: &[(Rank, Bytes)], _: Generation) -> Result<Bytes, StorageError> {
-        Err(no_writing())
+    fn lay_out(&self, plan: &GlobalPlan, rank: Rank, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
+        write::lay_out(plan, rank, generation, self.files_per_rank)
     }
 
-    fn generation(&self, _: &[u8]) -> Result<Generation, StorageError> {
-        Err(no_writing())
+    fn summarise(&self, files: &[WrittenFile]) -> Result<Bytes, StorageError> {
+        summary::encode(files)
+    }
+
+    fn encode_index(
+        &self,
+        plan: &GlobalPlan,
+        summaries: &[(Rank, Bytes)],
+        generation: Generation,
+    ) -> Result<Bytes, StorageError> {
+        let places = summary::places(summaries, generation)?;
+        metadata::encode(plan.metadata(), places, generation).map(Bytes::from)
+    }
+
+    fn generation(&self, index: &[u8]) -> Result<Generation, StorageError> {
+        metadata::generation(&index_path(), index)
     }
 
     fn open(&self, strictness: Strictness) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
@@ -92,6 +127,6 @@ impl Ask for Recognise {
     }
 }
 
-fn no_writing() -> StorageError {
-    StorageError::Unsupported { format: "dcp", what: "a new checkpoint: it is only read".into() }
+pub(super) fn unsupported(what: impl Into<String>) -> StorageError {
+    StorageError::Unsupported { format: "dcp", what: what.into() }
 }

@@ -10,6 +10,8 @@ mod opened;
 mod stream;
 #[cfg(test)]
 mod stream_tests;
+mod summary;
+mod write;
 
 pub use format::DcpFormat;
 

@@ -2,10 +2,11 @@
 //!
 //! The pickle is read with a strict vocabulary ([`words`]: everything that PyTorch 2.0 to 2.15 writes, nothing else) into compact objects
 //! ([`states`]); each file becomes drafts of its entries ([`draft`]); the files of several ranks are joined ([`merge`]); what is left
-//! must be a sound state dict, every tensor covered exactly once, and becomes the [`Index`].
+//! must be a sound state dict, every tensor covered exactly once, and becomes the [`Index`]. What is written ([`write`]) is one file.
 
 mod draft;
 mod flaw;
+mod generation;
 mod index;
 mod merge;
 mod names;
@@ -14,11 +15,14 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod words;
+mod write;
 
 use bytes::Bytes;
 use dcp_storage::{Finding, StorageError, StorePath, Strictness};
 
+pub(crate) use generation::generation;
 pub(crate) use index::{Index, Place, Transform};
+pub(crate) use write::{Places, encode};
 
 use draft::Files;
 use flaw::Findings;

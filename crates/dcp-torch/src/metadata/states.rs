@@ -16,6 +16,10 @@ pub(super) enum Object<'a> {
     Metadata(Box<Top<'a>>),
     Tensor(Box<Tensor<'a>>),
     Leaf(Atom),
+    /// Of a checkpoint that is written here, `save_id` tells the generation.
+    StorageMeta {
+        save_id: Option<&'a str>,
+    },
 }
 
 /// The leaf that a node is, be it in an object that is in several places.
@@ -39,6 +43,7 @@ pub(super) struct Top<'a> {
     pub(super) planner: Item<'a>,
     /// A dict, index -> storage.
     pub(super) storage: Item<'a>,
+    pub(super) storage_meta: Item<'a>,
 }
 
 #[derive(Debug)]
@@ -82,6 +87,7 @@ impl<'a> Object<'a> {
                 state_dict: state.required("state_dict_metadata")?.clone(),
                 planner: state.optional("planner_data").cloned().unwrap_or(Node::None),
                 storage: state.required("storage_data")?.clone(),
+                storage_meta: state.optional("storage_meta").cloned().unwrap_or(Node::None),
             })),
             Class::Tensor => {
                 let size = extents(state.required("size")?, words)?;
@@ -115,7 +121,12 @@ impl<'a> Object<'a> {
             }
             Class::Properties => return Err(Flaw::corrupt("properties of another form")),
             Class::Bytes => Self::Leaf(Atom::Bytes),
-            Class::StorageMeta => Self::Leaf(Atom::Ignored),
+            Class::StorageMeta => Self::StorageMeta {
+                save_id: match state.optional("save_id") {
+                    Some(Node::Str(id)) => Some(id),
+                    _ => None,
+                },
+            },
         })
     }
 }

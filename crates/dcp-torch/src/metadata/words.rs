@@ -130,8 +130,8 @@ fn add<T>(list: &mut Vec<T>, item: T) -> Result<u32, Flaw> {
     Ok(number)
 }
 
-const METADATA: &str = "torch.distributed.checkpoint.metadata";
-const FILESYSTEM: &str = "torch.distributed.checkpoint.filesystem";
+pub(super) const METADATA: &str = "torch.distributed.checkpoint.metadata";
+pub(super) const FILESYSTEM: &str = "torch.distributed.checkpoint.filesystem";
 /// Where PyTorch 2.0 and 2.1 have the properties of tensors.
 const SHARDED_TENSOR: &str = "torch.distributed._shard.sharded_tensor.metadata";
 

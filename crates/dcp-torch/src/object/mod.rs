@@ -4,12 +4,18 @@ mod harm;
 mod read;
 mod rebuild;
 mod tensor;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod value;
 mod vocabulary;
+mod write;
+mod write_tensor;
 
 pub(crate) use harm::harm_in;
 pub(crate) use read::tensor;
 pub(crate) use tensor::TensorRef;
 pub(crate) use tree::{Leaf, LeafContent, SavedTree};
 pub(crate) use value::{checked_bytes, decode_strictly};
+pub(crate) use write::encode;
+pub(crate) use write_tensor::TensorArchive;

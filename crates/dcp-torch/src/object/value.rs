@@ -15,7 +15,7 @@ use crate::archive::{Archive, Fault, Known, Lack};
 use crate::pickle::{Node, Pair};
 
 /// How an opaque value is encoded that was taken from an archive.
-const ENCODING: &str = "torch-save";
+pub(super) const ENCODING: &str = "torch-save";
 /// An integer of more bytes than this is not written out in digits.
 const MAX_DIGITS: usize = 1 << 10;
 /// The most bytes of tensors in one object, if they have more than the archive: tensors may share a storage, or be expanded.
@@ -24,7 +24,7 @@ const MAX_TENSORS: u64 = 64 << 20;
 const MAX_SHARED: usize = 1 << 20;
 
 /// The value in an archive of which all bytes are known. What cannot be expressed is opaque, with the globals that it names.
-fn decode(bytes: &Bytes) -> Result<Value, Fault> {
+pub(super) fn decode(bytes: &Bytes) -> Result<Value, Fault> {
     let known = Known::whole(bytes.clone());
     decode_known(&known, bytes).map_err(Lack::into_fault)
 }
@@ -138,7 +138,7 @@ impl<'s> Converter<'s> {
                 typed(Typed::TORCH_SIZE, Value::Tuple(extents.iter().map(|&extent| Value::Int(extent)).collect()))
             }
             Object::Device(device) => typed(Typed::TORCH_DEVICE, device.as_str()),
-            Object::Layout(layout) => typed(Typed::TORCH_LAYOUT, *layout),
+            Object::Layout(layout) => typed(Typed::TORCH_LAYOUT, layout.strip_prefix("torch.").unwrap_or(layout)),
             Object::Bytes(bytes) => Value::Bytes(Bytes::copy_from_slice(bytes)),
             Object::ByteArray(bytes) => typed(Typed::BYTEARRAY, Value::Bytes(Bytes::copy_from_slice(bytes))),
             Object::Storage(_) | Object::Foreign => return Err(NoValue::Foreign),

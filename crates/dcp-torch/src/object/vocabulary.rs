@@ -178,21 +178,28 @@ fn known(module: &str, name: &str) -> Global {
     }
 }
 
-/// The dtype of a class of storages (`torch/__init__.py`).
+/// The classes of storages of one dtype (`torch/__init__.py`).
+const STORAGES: [(&str, DType); 12] = [
+    ("DoubleStorage", DType::Float64),
+    ("FloatStorage", DType::Float32),
+    ("HalfStorage", DType::Float16),
+    ("BFloat16Storage", DType::BFloat16),
+    ("LongStorage", DType::Int64),
+    ("IntStorage", DType::Int32),
+    ("ShortStorage", DType::Int16),
+    ("CharStorage", DType::Int8),
+    ("ByteStorage", DType::UInt8),
+    ("BoolStorage", DType::Bool),
+    ("ComplexDoubleStorage", DType::Complex128),
+    ("ComplexFloatStorage", DType::Complex64),
+];
+
+/// The dtype of a class of storages.
 fn storage(class: &str) -> Option<DType> {
-    Some(match class.strip_suffix("Storage")? {
-        "Double" => DType::Float64,
-        "Float" => DType::Float32,
-        "Half" => DType::Float16,
-        "BFloat16" => DType::BFloat16,
-        "Long" => DType::Int64,
-        "Int" => DType::Int32,
-        "Short" => DType::Int16,
-        "Char" => DType::Int8,
-        "Byte" => DType::UInt8,
-        "Bool" => DType::Bool,
-        "ComplexDouble" => DType::Complex128,
-        "ComplexFloat" => DType::Complex64,
-        _ => return None,
-    })
+    STORAGES.iter().find(|(name, _)| *name == class).map(|(_, dtype)| *dtype)
+}
+
+/// The class of the storages of a dtype, if it has one.
+pub(super) fn storage_class(dtype: DType) -> Option<&'static str> {
+    STORAGES.iter().find(|(_, of)| *of == dtype).map(|(name, _)| *name)
 }

@@ -18,8 +18,10 @@ mod op;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
+mod write;
 
 pub(crate) use error::{Fault, PickleError};
 pub(crate) use machine::unpickle;
 pub(crate) use node::{Node, Nodes};
 pub(crate) use vocabulary::{Pair, Vocabulary};
+pub(crate) use write::{Pickler, Protocol, Slot, TooLong};

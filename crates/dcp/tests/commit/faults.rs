@@ -234,7 +234,7 @@ fn count(like: &Place, old: Option<u32>) -> usize {
 fn commit_operation(like: &Place, old: Option<u32>) -> usize {
     let log = counted(like, old).log();
     let commit = |operation: &Operation| {
-        operation.name == "publish" && operation.path.as_ref().is_some_and(|path| path.as_str() == "index.dcp")
+        operation.name == "publish" && operation.path.as_ref().is_some_and(|path| path.as_str() == crate::kind::INDEX)
     };
     log.iter().position(commit).expect("an index is published")
 }

@@ -1,5 +1,11 @@
 //! Nothing is torn: wherever a save fails, stops or meets others, a load gives one checkpoint, whole.
 
+/// The format of the checkpoints.
+mod kind {
+    pub(crate) type Kind = dcp::NativeFormat;
+    pub(crate) const INDEX: &str = "index.dcp";
+}
+
 mod crash;
 mod faults;
 mod meetings;

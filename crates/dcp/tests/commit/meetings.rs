@@ -59,7 +59,7 @@ fn the_last_to_commit_is_the_one_that_saw_the_other() {
     save(place.open(), 1, true).expect("saved");
     let commits = log(&place, Some(1), true)
         .iter()
-        .position(|operation| operation == "publish index.dcp")
+        .position(|operation| *operation == format!("publish {}", crate::kind::INDEX))
         .expect("an index is published");
     for (k, expected) in [(0, 2), (commits, 20), (commits + 1, 20)] {
         let place = Place::memory();
@@ -214,7 +214,7 @@ fn files_of(store: &dyn Store, outcome: &Result<SaveReport, Error>) -> Files {
     let generation = super::support::generation(store);
     let is_part = |name: &String| match super::support::data_name(name) {
         Some(data) => data.generation == generation,
-        None => name == "index.dcp",
+        None => name == crate::kind::INDEX,
     };
     everything(store).into_iter().filter(|(name, _)| is_part(name)).collect()
 }

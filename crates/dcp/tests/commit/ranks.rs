@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dcp::{
-    Checkpoint, Collective, ComposedWriter, DType, DataSource, DeviceMesh, Error, LocalTensor, NativeFormat, Placement,
-    SaveReport, Saver, StateDict, StorageError, Store, TensorSpec, ThreadGroup,
+    Checkpoint, Collective, ComposedWriter, DType, DataSource, DeviceMesh, Error, LocalTensor, Placement, SaveReport,
+    Saver, StateDict, StorageError, Store, TensorSpec, ThreadGroup,
 };
 use dcp_collective::CollectiveError;
 use dcp_storage::conformance::{Fault, FaultStore, Faults};
@@ -131,7 +131,7 @@ fn save_together(store: Arc<dyn Store>, failing: Option<usize>, coordinator: usi
     let mesh = Arc::new(DeviceMesh::new([RANKS as u32]).expect("mesh"));
     let shape = [PART * RANKS as u64];
     let spec = TensorSpec::sharded(DType::UInt8, shape, &mesh, [Placement::Shard(0)]).expect("spec");
-    let format = Arc::new(NativeFormat::new());
+    let format = Arc::new(crate::kind::Kind::new());
     let writer = ComposedWriter::new(format, store).overwrite(true).claim_lifetime(Duration::ZERO);
     let outcomes = ThreadGroup::run(RANKS, |rank| {
         let part = Part { fails: failing == Some(rank.rank()) };

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dcp::{
-    ComposedReader, ComposedWriter, Durability, Error, Format, LocalStore, LocalTensor, MemoryStore, Metadata,
-    NativeFormat, Region, SaveReport, Saver, StateDict, StorageError, StorageReader, Store, Value, Verify,
+    ComposedReader, ComposedWriter, Durability, Error, Format, LocalStore, LocalTensor, MemoryStore, Metadata, Region,
+    SaveReport, Saver, StateDict, StorageError, StorageReader, Store, Value, Verify,
 };
 use dcp_storage::conformance::block_on;
 use dcp_storage::{DataName, Io, Precondition, ReadRange, StorePath};
 use dcp_types::{Dest, EntryKind, OwnedTensor, ReadItem, ReadWhat};
 use ndarray::{Array1, Array2};
 use tempfile::TempDir;
+
+use crate::kind::{INDEX, Kind};
 
 /// An empty place, but for files that are none of our business.
 pub(crate) enum Place {
@@ -73,7 +75,7 @@ impl Place {
     pub(crate) fn assert_tidy(&self, what: &str) {
         let generation = generation(&*self.open());
         let ours = self.ours();
-        let mut expected = vec![format!(".dcp-claim-{generation}"), "index.dcp".to_owned()];
+        let mut expected = vec![format!(".dcp-claim-{generation}"), INDEX.to_owned()];
         let data = |number| DataName { rank: 0, number, generation }.to_string();
         expected.extend([data(0), data(1)]);
         expected.sort();
@@ -120,7 +122,7 @@ pub(crate) fn save_alive(store: Arc<dyn Store>, number: u32, overwrite: bool) ->
 pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(crate) fn writer(store: Arc<dyn Store>, overwrite: bool) -> ComposedWriter {
-    let format = Arc::new(NativeFormat::new().files_per_rank(2));
+    let format = Arc::new(Kind::new().files_per_rank(2));
     ComposedWriter::new(format, store).overwrite(overwrite).claim_lifetime(Duration::ZERO)
 }
 
@@ -162,7 +164,7 @@ pub(crate) struct Opened {
 impl Opened {
     pub(crate) fn at(store: Arc<dyn Store>) -> Result<Self, StorageError> {
         let io = Io::new()?.with_threads(1).with_verify(Verify::Covered);
-        let reader = ComposedReader::new(Arc::new(NativeFormat::new()), store);
+        let reader = ComposedReader::new(Arc::new(Kind::new()), store);
         let metadata = block_on(reader.read_metadata(&io))?.metadata;
         Ok(Self { reader, metadata, io })
     }
@@ -209,7 +211,7 @@ pub(crate) fn fetch(store: &dyn Store, name: &str) -> Vec<u8> {
 
 /// The generation of the checkpoint that is there.
 pub(crate) fn generation(store: &dyn Store) -> u64 {
-    NativeFormat::new().generation(&fetch(store, "index.dcp")).expect("an index")
+    Kind::new().generation(&fetch(store, INDEX)).expect("an index")
 }
 
 pub(crate) fn data_name(name: &str) -> Option<DataName> {

@@ -46,7 +46,7 @@ struct Groans;
 
 impl WriteSource for Groans {
     fn source(&self, _: &WriteItem) -> Result<Source<'_>, StorageError> {
-        Ok(Source::Bytes(dcp::Value::from("groans").encode().expect("encodes")))
+        Ok(Source::Value(std::borrow::Cow::Owned("groans".into())))
     }
 }
 
@@ -151,7 +151,7 @@ fn a_second_abort_is_harmless() {
         first.abort(stopped);
         second.abort(stopped);
         let names = place.ours();
-        for name in ["__0_0.g1.distcp", "__1_0.g1.distcp", ".dcp-claim-1", "index.dcp"] {
+        for name in ["__0_0.g1.distcp", "__1_0.g1.distcp", ".dcp-claim-1", crate::kind::INDEX] {
             assert!(names.iter().any(|found| found == name), "{name} of {names:?}");
         }
     }

@@ -289,8 +289,8 @@ impl WriteSource for BrokenSource<'_> {
     fn source(&self, item: &WriteItem) -> Result<Source<'_>, StorageError> {
         let WriteWhat::Chunk(_, length) = &item.what else {
             let value = self.inner.source(item)?;
-            let lost = || Value::None.encode().expect("encodes");
-            return Ok(if self.defect == Defect::LosesValues { Source::Bytes(lost()) } else { value });
+            let lost = || std::borrow::Cow::Owned(Value::None);
+            return Ok(if self.defect == Defect::LosesValues { Source::Value(lost()) } else { value });
         };
         let zeros = || Source::Bytes(vec![0; *length as usize].into());
         debug_assert!(self.plan.metadata().entry(item.entry).is_some());

@@ -1,4 +1,4 @@
-//! The writer and reader made of the native format keep their contracts, and the suite that says so catches what is broken.
+//! The writers and readers made of each format keep their contracts, and the suite that says so catches what is broken.
 
 mod broken;
 
@@ -24,6 +24,33 @@ mod on_disk {
         let directory = tempfile::tempdir().expect("temporary directory");
         let open = move || LocalStore::open(directory.path()).durability(Durability::None);
         ComposedPlug::new(Arc::new(NativeFormat::new().files_per_rank(3)), open)
+    });
+}
+
+#[cfg(feature = "torch")]
+mod of_pytorch_in_memory {
+    use std::sync::Arc;
+
+    use dcp::{DcpFormat, MemoryStore};
+    use dcp_storage::conformance::plug::ComposedPlug;
+
+    dcp_storage::plug_conformance!(|| {
+        let store = MemoryStore::new();
+        ComposedPlug::new(Arc::new(DcpFormat::new()), move || store.clone())
+    });
+}
+
+#[cfg(feature = "torch")]
+mod of_pytorch_on_disk {
+    use std::sync::Arc;
+
+    use dcp::{DcpFormat, Durability, LocalStore};
+    use dcp_storage::conformance::plug::ComposedPlug;
+
+    dcp_storage::plug_conformance!(|| {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let open = move || LocalStore::open(directory.path()).durability(Durability::None);
+        ComposedPlug::new(Arc::new(DcpFormat::new().files_per_rank(3)), open)
     });
 }
 

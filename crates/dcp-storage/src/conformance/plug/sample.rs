@@ -1,5 +1,6 @@
 //! Checkpoints for the clauses: saved by three ranks, and compared byte by byte.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use dcp_types::{
@@ -182,7 +183,7 @@ impl WriteSource for Sample {
                 };
                 Ok(Source::View(view.slice(&region).expect("inside")))
             }
-            _ => Ok(Source::Bytes(self.value(item.entry).encode().expect("encodes"))),
+            _ => Ok(Source::Value(Cow::Owned(self.value(item.entry)))),
         }
     }
 }

@@ -1,0 +1,26 @@
+//! Values as a format has them.
+
+use dcp_types::{GlobalPlan, Source, WriteItem, WriteWhat};
+
+use crate::{Format, StorageError, WriteSource};
+
+/// What a source gives, with its values encoded.
+pub(super) struct Encoding<'a> {
+    pub(super) source: &'a dyn WriteSource,
+    pub(super) format: &'a dyn Format,
+    pub(super) plan: &'a GlobalPlan,
+}
+
+impl WriteSource for Encoding<'_> {
+    fn source(&self, item: &WriteItem) -> Result<Source<'_>, StorageError> {
+        let content = self.source.source(item)?;
+        if item.what != WriteWhat::Value {
+            return Ok(content);
+        }
+        let fqn = || self.plan.metadata().entry(item.entry).map_or("?".into(), |(fqn, _)| fqn.clone());
+        match content {
+            Source::Value(value) => Ok(Source::Bytes(self.format.encode_value(&fqn(), &value)?)),
+            other => Err(StorageError::NoSource { fqn: fqn(), source: format!("{other:?} is no value").into() }),
+        }
+    }
+}

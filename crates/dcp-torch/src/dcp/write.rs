@@ -1,0 +1,96 @@
+//! Lays out what a rank writes: in each file objects first, then tensors, as PyTorch does; each an archive, one after the other.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use bytes::Bytes;
+use dcp_storage::{DataName, FileLayout, Generation, Segment, StorageError, WrittenSegment};
+use dcp_types::{DType, GlobalPlan, Rank, Segment as Step, WriteItem, WriteWhat};
+
+use super::format::unsupported;
+use crate::object::TensorArchive;
+
+/// Whether PyTorch has a place for everything: its paths lead through dicts and lists only.
+pub(super) fn check(plan: &GlobalPlan) -> Result<(), StorageError> {
+    let in_tuple = |step: &Step| matches!(step, Step::TupleItem(_));
+    match plan.metadata().entries().find(|(_, entry)| entry.path.segments().iter().any(in_tuple)) {
+        Some((_, entry)) => Err(unsupported(format!("{}: a tensor or dict inside a tuple; use a list", entry.path))),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn lay_out(
+    plan: &GlobalPlan,
+    rank: Rank,
+    generation: Generation,
+    files_per_rank: u32,
+) -> Result<Vec<FileLayout>, StorageError> {
+    check(plan)?;
+    let files = spread(plan.items_of(rank), files_per_rank);
+    let numbered = (0..).zip(files).filter(|(_, file)| !file.values.is_empty() || !file.chunks.is_empty());
+    numbered.map(|(number, file)| file.layout(plan, DataName { rank, number, generation })).collect()
+}
+
+/// What one file holds.
+#[derive(Default)]
+struct Planned {
+    values: Vec<WriteItem>,
+    chunks: Vec<WriteItem>,
+}
+
+/// Values go to the first file; each chunk to the one that has the fewest bytes so far.
+fn spread(items: Vec<WriteItem>, files_per_rank: u32) -> Vec<Planned> {
+    let count = (files_per_rank as usize).min(items.len());
+    let mut files: Vec<Planned> = (0..count).map(|_| Planned::default()).collect();
+    let mut loads: BinaryHeap<_> = (0..count).map(|file| Reverse((0u64, file))).collect();
+    for item in items {
+        match item.what {
+            WriteWhat::Value => files[0].values.push(item),
+            WriteWhat::Chunk(_, length) => {
+                let Some(Reverse((load, file))) = loads.pop() else { continue };
+                loads.push(Reverse((load.saturating_add(length), file)));
+                files[file].chunks.push(item);
+            }
+        }
+    }
+    files
+}
+
+impl Planned {
+    fn layout(self, plan: &GlobalPlan, name: DataName) -> Result<FileLayout, StorageError> {
+        let mut expected_size = self.values.is_empty().then_some(0u64);
+        let mut segments = Vec::with_capacity(self.values.len() + 3 * self.chunks.len());
+        segments.extend(self.values.into_iter().map(|item| Segment::Item { item, checksum_block: 0 }));
+        for item in self.chunks {
+            let (dtype, sizes, length) = kind(plan, &item)?;
+            let around = archive(dtype, &sizes)?;
+            let frame = (around.head.len() + around.tail(0).len()) as u64;
+            expected_size = expected_size.and_then(|size| size.checked_add(frame)?.checked_add(length));
+            // Made when its turn comes: heads of many small tensors are more than the tensors.
+            let of_tail = sizes.clone();
+            segments.push(Segment::Late(Box::new(move |_| Ok(archive(dtype, &sizes)?.head.into()))));
+            // One checksum of it all.
+            segments.push(Segment::Item { item, checksum_block: u64::MAX });
+            segments.push(Segment::Late(Box::new(move |before| tail(dtype, &of_tail, before))));
+        }
+        Ok(FileLayout { path: name.path()?, expected_size, segments })
+    }
+}
+
+/// The dtype and extents of a chunk, and its size in bytes.
+fn kind(plan: &GlobalPlan, item: &WriteItem) -> Result<(DType, Vec<u64>, u64), StorageError> {
+    match (&item.what, plan.metadata().entry(item.entry).and_then(|(_, entry)| entry.as_tensor())) {
+        (WriteWhat::Chunk(chunk, length), Some(tensor)) => Ok((tensor.dtype, chunk.region.sizes().to_vec(), *length)),
+        _ => Err(unsupported(format!("an item of entry {}, which is no tensor", item.entry))),
+    }
+}
+
+fn archive(dtype: DType, sizes: &[u64]) -> Result<TensorArchive, StorageError> {
+    TensorArchive::new(dtype, sizes).map_err(|fault| unsupported(fault.to_string()))
+}
+
+/// What follows the tensor that was written last.
+fn tail(dtype: DType, sizes: &[u64], before: &[WrittenSegment]) -> Result<Bytes, StorageError> {
+    let crc = before.last().and_then(|item| item.checksums.first()).copied().unwrap_or(0);
+    Ok(archive(dtype, sizes)?.tail(crc).into())
+}

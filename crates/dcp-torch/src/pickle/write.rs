@@ -1,0 +1,264 @@
+//! Writes pickles as CPython's pickler does.
+
+use std::collections::HashMap;
+
+/// A pickle that is being written.
+///
+/// What is written last lies on top of the reader's stack; methods without a content take their operands from there. Of equal text, and of
+/// equal globals, there is one copy.
+pub(crate) struct Pickler {
+    out: Vec<u8>,
+    protocol: Protocol,
+    memoised: u32,
+    texts: HashMap<Box<str>, Slot>,
+    globals: HashMap<(&'static str, &'static str), Slot>,
+}
+
+/// Which opcodes are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// That of `torch.save`. Everything that can be fetched again is numbered, as pickled by reference.
+    Two,
+    /// That of `.metadata`. Only what will be fetched again is numbered.
+    Four,
+}
+
+/// Something that can be fetched again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u32);
+
+/// What does not fit into a pickle of this protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} bytes are too many for one piece of text or bytes in a pickle")]
+pub(crate) struct TooLong(pub(crate) usize);
+
+/// Longer text is written as often as it comes.
+const SHARED: usize = 1 << 10;
+
+impl Pickler {
+    pub(crate) fn new(protocol: Protocol) -> Self {
+        let version = match protocol {
+            Protocol::Two => 2,
+            Protocol::Four => 4,
+        };
+        Self { out: vec![0x80, version], protocol, memoised: 0, texts: HashMap::new(), globals: HashMap::new() }
+    }
+
+    /// The pickle, with what lies on top as its content.
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.out.push(b'.');
+        self.out
+    }
+
+    pub(crate) fn none(&mut self) {
+        self.out.push(b'N');
+    }
+
+    pub(crate) fn bool(&mut self, value: bool) {
+        self.out.push(if value { 0x88 } else { 0x89 });
+    }
+
+    pub(crate) fn int(&mut self, value: i64) {
+        match (u8::try_from(value), u16::try_from(value), i32::try_from(value)) {
+            (Ok(value), ..) => self.out.extend([b'K', value]),
+            (_, Ok(value), _) => self.op(b'M', &value.to_le_bytes()),
+            (.., Ok(value)) => self.op(b'J', &value.to_le_bytes()),
+            _ => self.long(&value.to_le_bytes()),
+        }
+    }
+
+    /// An integer of any size: two's complement, little-endian.
+    pub(crate) fn long(&mut self, digits: &[u8]) {
+        // No more bytes than it needs: the last one must say something.
+        let says_nothing = |pair: &[u8]| {
+            matches!(pair, [before, 0] if *before < 0x80) || matches!(pair, [before, 0xff] if *before >= 0x80)
+        };
+        let mut length = digits.len();
+        while length > 1 && says_nothing(&digits[length - 2..length]) {
+            length -= 1;
+        }
+        match u8::try_from(length) {
+            Ok(short) => self.op(0x8a, &[short]),
+            Err(_) => self.op(0x8b, &(length as u32).to_le_bytes()),
+        }
+        self.out.extend_from_slice(&digits[..length]);
+    }
+
+    pub(crate) fn float(&mut self, value: f64) {
+        self.op(b'G', &value.to_be_bytes());
+    }
+
+    pub(crate) fn text(&mut self, text: &str) -> Result<(), TooLong> {
+        if let Some(slot) = self.texts.get(text) {
+            self.fetch(*slot);
+            return Ok(());
+        }
+        match (u8::try_from(text.len()), u32::try_from(text.len())) {
+            (Ok(length), _) if self.protocol == Protocol::Four => self.op(0x8c, &[length]),
+            (_, Ok(length)) => self.op(b'X', &length.to_le_bytes()),
+            _ => return Err(TooLong(text.len())),
+        }
+        self.out.extend_from_slice(text.as_bytes());
+        let slot = self.memoise();
+        if text.len() <= SHARED {
+            self.texts.insert(text.into(), slot);
+        }
+        Ok(())
+    }
+
+    /// A class or function, by its name.
+    pub(crate) fn global(&mut self, module: &'static str, name: &'static str) {
+        if let Some(slot) = self.globals.get(&(module, name)) {
+            return self.fetch(*slot);
+        }
+        match self.protocol {
+            Protocol::Two => self.out.extend([b"c", module.as_bytes(), b"\n", name.as_bytes(), b"\n"].concat()),
+            Protocol::Four => {
+                // Names in programs are never too long.
+                let named = self.text(module).and_then(|()| self.text(name));
+                debug_assert_eq!(named, Ok(()));
+                self.out.push(0x93);
+            }
+        }
+        let slot = self.memoise();
+        self.globals.insert((module, name), slot);
+    }
+
+    /// Where a tuple of more than 3 items, the items of a list, or the entries of a dict begin.
+    pub(crate) fn mark(&mut self) {
+        self.out.push(b'(');
+    }
+
+    /// A tuple of the last `count` items; of those since the mark if they are more than 3.
+    pub(crate) fn tuple(&mut self, count: usize) {
+        self.out.push(match count {
+            0 => return self.out.push(b')'),
+            1 => 0x85,
+            2 => 0x86,
+            3 => 0x87,
+            _ => b't',
+        });
+        self.made();
+    }
+
+    pub(crate) fn empty_list(&mut self) {
+        self.out.push(b']');
+        self.made();
+    }
+
+    pub(crate) fn empty_dict(&mut self) {
+        self.out.push(b'}');
+        self.made();
+    }
+
+    /// Appends one item to a list.
+    pub(crate) fn append(&mut self) {
+        self.out.push(b'a');
+    }
+
+    /// Appends the items since the mark to a list.
+    pub(crate) fn append_all(&mut self) {
+        self.out.push(b'e');
+    }
+
+    /// Sets one entry of a dict.
+    pub(crate) fn set_item(&mut self) {
+        self.out.push(b's');
+    }
+
+    /// Sets the entries since the mark in a dict.
+    pub(crate) fn set_items(&mut self) {
+        self.out.push(b'u');
+    }
+
+    /// Calls what lies below the tuple of arguments on top.
+    pub(crate) fn reduce(&mut self) {
+        self.out.push(b'R');
+        self.made();
+    }
+
+    /// An object of the class on top, which is made without arguments.
+    pub(crate) fn new_object(&mut self) {
+        self.out.extend([b')', 0x81]);
+        self.made();
+    }
+
+    /// Gives an object the state on top.
+    pub(crate) fn build(&mut self) {
+        self.out.push(b'b');
+    }
+
+    /// What the id on top stands for.
+    pub(crate) fn persistent(&mut self) {
+        self.out.push(b'Q');
+    }
+
+    /// Numbers what lies on top, so that it can be fetched.
+    pub(crate) fn memoise(&mut self) -> Slot {
+        let number = self.memoised;
+        match (self.protocol, u8::try_from(number)) {
+            (Protocol::Four, _) => self.out.push(0x94),
+            (Protocol::Two, Ok(number)) => self.op(b'q', &[number]),
+            (Protocol::Two, Err(_)) => self.op(b'r', &number.to_le_bytes()),
+        }
+        self.memoised += 1;
+        Slot(number)
+    }
+
+    /// The same thing once more.
+    pub(crate) fn fetch(&mut self, Slot(number): Slot) {
+        match u8::try_from(number) {
+            Ok(number) => self.op(b'h', &[number]),
+            Err(_) => self.op(b'j', &number.to_le_bytes()),
+        }
+    }
+
+    /// Something was made that may be referred to.
+    fn made(&mut self) {
+        if self.protocol == Protocol::Two {
+            self.memoise();
+        }
+    }
+
+    fn op(&mut self, code: u8, argument: &[u8]) {
+        self.out.push(code);
+        self.out.extend_from_slice(argument);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Pickler)) -> Vec<u8> {
+        let mut pickler = Pickler::new(Protocol::Two);
+        write(&mut pickler);
+        pickler.finish().split_off(2)
+    }
+
+    #[test]
+    fn integers_are_as_short_as_cpythons() {
+        for (value, expected) in [
+            (0, &b"K\0."[..]),
+            (255, b"K\xff."),
+            (256, b"M\0\x01."),
+            (-1, b"J\xff\xff\xff\xff."),
+            (1 << 31, b"\x8a\x05\0\0\0\x80\0."),
+            (-(1 << 31) - 1, b"\x8a\x05\xff\xff\xff\x7f\xff."),
+            (i64::MIN, b"\x8a\x08\0\0\0\0\0\0\0\x80."),
+        ] {
+            assert_eq!(written(|pickler| pickler.int(value)), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_equal_is_there_once() {
+        let twice = written(|pickler| {
+            pickler.text("ab").expect("short");
+            pickler.text("ab").expect("short");
+            pickler.global("m", "n");
+            pickler.global("m", "n");
+        });
+        assert_eq!(twice, b"X\x02\0\0\0abq\0h\0cm\nn\nq\x01h\x01.");
+    }
+}

@@ -1,0 +1,15 @@
+//! The same with checkpoints of PyTorch's format.
+
+/// The format of the checkpoints.
+mod kind {
+    pub(crate) type Kind = dcp::DcpFormat;
+    pub(crate) const INDEX: &str = ".metadata";
+}
+
+mod crash;
+mod faults;
+mod meetings;
+mod ranks;
+mod support;
+mod turns;
+mod zombies;
