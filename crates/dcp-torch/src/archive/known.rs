@@ -53,9 +53,9 @@ impl Known {
         self.length
     }
 
-    /// It turns out to end earlier.
-    pub(crate) fn end_at(&mut self, length: u64) {
-        self.length = self.length.min(length);
+    /// The same, known to end earlier.
+    pub(crate) fn up_to(&self, length: u64) -> Self {
+        Self { length: self.length.min(length), parts: self.parts.clone() }
     }
 
     pub(crate) fn learn(&mut self, offset: u64, bytes: Bytes) {

@@ -62,8 +62,8 @@ impl StoredBytes {
 const VERSIONS: std::ops::RangeInclusive<u64> = 1..=10;
 /// The largest of the records that are read whole, but for the pickle.
 const MAX_RECORD: u64 = 1 << 10;
-/// The largest pickle that is read.
-const MAX_PICKLE: u64 = 1 << 30;
+/// The largest pickle of a state or object that is read.
+pub(crate) const MAX_PICKLE: u64 = 1 << 30;
 
 impl Archive {
     /// Reads the table of contents and the records that say how to read the rest.
@@ -90,12 +90,12 @@ impl Archive {
         Digest::of(format!("{:?} {:?}", self.directory, Digest::of(pickle)).as_bytes())
     }
 
-    /// The pickle, and where it starts.
-    pub(crate) fn pickle(&self, known: &Known) -> Result<(Bytes, u64), Lack> {
+    /// The pickle, if it is not too long, and where it starts.
+    pub(crate) fn pickle(&self, known: &Known, longest: u64) -> Result<(Bytes, u64), Lack> {
         let Some(entry) = self.directory.find(&self.name("data.pkl")) else {
             return Err(malformed(0, "it has no data.pkl"));
         };
-        if entry.size > MAX_PICKLE {
+        if entry.size > longest {
             return Err(unreadable(entry.header, format!("a pickle of {} bytes", entry.size)));
         }
         let start = self.directory.content_of(known, entry)?;

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::sample::{Record, archive, record, tensor};
-use super::{Archive, ByteOrder, Fault, Known, Lack, Wrong};
+use super::{Archive, ByteOrder, Fault, Known, Lack, MAX_PICKLE, Wrong};
 
 const DATA: &[u8] = b"six floats are 24 bytes!";
 
@@ -24,7 +24,7 @@ fn an_archive_is_read_from_either_end() {
     let mut rounds = 0;
     let stored = loop {
         let step = Archive::read(&known).and_then(|archive| {
-            archive.pickle(&known)?;
+            archive.pickle(&known, MAX_PICKLE)?;
             archive.storage(&known, "0")
         });
         match step {

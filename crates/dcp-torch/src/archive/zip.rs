@@ -1,7 +1,7 @@
 //! The table of contents of a zip archive: just as much of zip as PyTorch writes. Entries are stored, sizes come from the
 //! central directory (PKWARE's APPNOTE 6.3, sections 4.3.7 to 4.3.16), zip64 included.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -24,6 +24,7 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Directory {
     entries: Vec<Entry>,
+    by_name: HashMap<Box<str>, usize>,
     /// Where the directory starts: entries lie before.
     start: u64,
 }
@@ -51,7 +52,8 @@ impl Directory {
         }
         let bytes = known.get(end.start, end.length)?;
         let entries = entries(&bytes, &end)?;
-        Ok(Self { entries, start: end.start })
+        let by_name = entries.iter().enumerate().map(|(number, entry)| (entry.name.clone(), number)).collect();
+        Ok(Self { entries, by_name, start: end.start })
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
@@ -59,7 +61,7 @@ impl Directory {
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| &*entry.name == name)
+        self.by_name.get(name).map(|&number| &self.entries[number])
     }
 
     /// Where the content of an entry starts: after its local header, which says how long it is itself.

@@ -1,7 +1,7 @@
 //! Finds items in `.distcp` files. The index tells where an item's archive lies; where the tensor's bytes lie in it, in which
 //! order and with which strides, only the archive itself tells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dcp_storage::{Ask, Extent, Layout, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Stream};
@@ -20,6 +20,10 @@ const EDGE: u64 = 4 << 10;
 const SMALL: u64 = 16 << 10;
 /// The most archives that are looked into at a time.
 const BATCH: usize = 1024;
+/// About how many bytes are asked for at a time after that.
+const ROUND_BYTES: u64 = 16 << 20;
+/// The largest pickle of a tensor: it says a few numbers.
+const TENSOR_PICKLE: u64 = 64 << 10;
 /// An archive that has asked for bytes so often leads nowhere.
 const ROUNDS: usize = 32;
 
@@ -41,12 +45,13 @@ enum Asked {
     Bytes(Vec<(usize, u64)>),
 }
 
-/// An item that is being looked for.
+/// A place that is being looked into, for one item or several: those of a blob share a place.
 struct Search {
-    /// Its number in the items.
-    number: usize,
-    place: ItemPlace,
-    /// From the start of the item on.
+    file: StorePath,
+    offset: u64,
+    /// The items, and the length that the index says.
+    items: Vec<(usize, u64)>,
+    /// From the start of the place on.
     known: Known,
     rounds: usize,
 }
@@ -102,8 +107,8 @@ impl Locate {
 
     /// Begins to look for the next items.
     fn begin_batch(&mut self) -> Result<Step<Vec<Locator>>, StorageError> {
-        let mut needs = Vec::new();
-        let mut parts = Vec::new();
+        let (mut needs, mut parts) = (Vec::new(), Vec::new());
+        let mut places: HashMap<(StorePath, u64), usize> = HashMap::new();
         while self.next < self.items.len() && self.searches.len() < BATCH {
             let number = self.next;
             self.next += 1;
@@ -123,13 +128,20 @@ impl Locate {
                 self.found[number] = located;
                 continue;
             }
-            let known = Known::new(size - place.offset);
-            let search = self.searches.len();
-            for (offset, length) in first_look(place.length, known.length()) {
-                needs.push(Need::Range { path: place.file.clone(), offset: place.offset + offset, length });
-                parts.push((search, offset));
+            let ItemPlace { file, offset, length, .. } = place;
+            let key = (file.clone(), offset);
+            if let Some(&search) = places.get(&key) {
+                self.searches[search].items.push((number, length));
+                continue;
             }
-            self.searches.push(Search { number, place, known, rounds: 0 });
+            let known = Known::new(size - offset);
+            let search = self.searches.len();
+            for (start, length) in first_look(length, known.length()) {
+                needs.push(Need::Range { path: file.clone(), offset: offset + start, length });
+                parts.push((search, start));
+            }
+            places.insert(key, search);
+            self.searches.push(Search { file, offset, items: vec![(number, length)], known, rounds: 0 });
         }
         if self.searches.is_empty() {
             return Ok(Step::Done(std::mem::take(&mut self.found).into_iter().flatten().collect()));
@@ -140,23 +152,29 @@ impl Locate {
 
     /// Goes on as far as the bytes allow that are known.
     fn search(&mut self) -> Result<Step<Vec<Locator>>, StorageError> {
-        let mut needs = Vec::new();
-        let mut parts = Vec::new();
-        let mut left = Vec::new();
+        let (mut needs, mut parts, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        let mut bytes = 0;
         for mut search in std::mem::take(&mut self.searches) {
-            match self.look(&mut search) {
-                Ok(locator) => {
-                    self.opened.remember(&self.items[search.number], &locator);
-                    self.found[search.number] = Some(locator);
+            while let Some(&(number, length)) = search.items.last() {
+                match self.look(number, length, &search) {
+                    Ok(locator) => {
+                        self.opened.remember(&self.items[number], &locator);
+                        self.found[number] = Some(locator);
+                        search.items.pop();
+                    }
+                    Err(Lack::Bytes { .. }) if bytes >= ROUND_BYTES => break,
+                    Err(Lack::Bytes { offset, length }) if search.rounds < ROUNDS => {
+                        search.rounds += 1;
+                        bytes += length;
+                        needs.push(Need::Range { path: search.file.clone(), offset: search.offset + offset, length });
+                        parts.push((left.len(), offset));
+                        break;
+                    }
+                    Err(lack) => return Err(self.fault(lack, number, &search)),
                 }
-                Err(Lack::Bytes { offset, length }) if search.rounds < ROUNDS => {
-                    search.rounds += 1;
-                    let (path, start) = (search.place.file.clone(), search.place.offset + offset);
-                    needs.push(Need::Range { path, offset: start, length });
-                    parts.push((left.len(), offset));
-                    left.push(search);
-                }
-                Err(lack) => return Err(self.fault(lack, &search)),
+            }
+            if !search.items.is_empty() {
+                left.push(search);
             }
         }
         self.searches = left;
@@ -190,23 +208,23 @@ impl Locate {
         })
     }
 
-    /// Finds the tensor's bytes.
-    fn look(&mut self, search: &mut Search) -> Result<Locator, Lack> {
-        let item = &self.items[search.number];
+    /// Finds an item's bytes.
+    fn look(&self, number: usize, length: u64, search: &Search) -> Result<Locator, Lack> {
+        let item = &self.items[number];
         let (Some(tensor), ReadWhat::Region { chunk, .. }) = (self.tensor(item), &item.what) else {
             return Err(malformed(0, "it is no tensor"));
         };
-        let (fqn, sizes) = (self.fqn(item), chunk.region.sizes());
+        let sizes = chunk.region.sizes();
         let start = search.known.get(0, search.known.length().min(9))?;
         if is_blob(&start) {
-            return self.look_into_blob(search, &fqn, tensor, sizes);
+            return self.look_into_blob(search, &self.fqn(item), tensor, sizes);
         }
-        search.known.end_at(search.place.length);
-        let archive = Archive::read(&search.known)?;
-        let (pickle, at) = archive.pickle(&search.known)?;
+        let known = search.known.up_to(length);
+        let archive = Archive::read(&known)?;
+        let (pickle, at) = archive.pickle(&known, TENSOR_PICKLE)?;
         let (found, _) = object::tensor(&pickle).map_err(|fault| fault.at(at))?;
         check(&found, tensor, sizes).map_err(|reason| malformed(at, reason))?;
-        let stored = archive.storage(&search.known, &found.storage.key)?;
+        let stored = archive.storage(&known, &found.storage.key)?;
         if stored.length != found.storage.length {
             let (expected, length) = (found.storage.length, stored.length);
             return Err(malformed(
@@ -214,12 +232,12 @@ impl Locate {
                 format!("its storage should have {expected} bytes, but has {length}"),
             ));
         }
-        let (file, base) = (search.place.file.clone(), search.place.offset);
-        Ok(Locator::Extent(stored.extent(file, base, found.layout(archive.byte_order))))
+        let layout = found.layout(archive.byte_order);
+        Ok(Locator::Extent(stored.extent(search.file.clone(), search.offset, layout)))
     }
 
     fn look_into_blob(&self, search: &Search, fqn: &Fqn, tensor: &TensorEntry, sizes: &[u64]) -> Result<Locator, Lack> {
-        let key = (search.place.file.clone(), search.place.offset);
+        let key = (search.file.clone(), search.offset);
         let blob = self.opened.blob(&key, || Blob::read(&search.known))?;
         let Some(found) = blob.find(fqn.as_str()) else {
             return Err(malformed(8, "the safetensors blob has no such tensor"));
@@ -231,13 +249,8 @@ impl Locate {
                 format!("the index says {expected} {sizes:?}, the safetensors blob {dtype} {shape:?}"),
             ));
         }
-        Ok(Locator::Extent(Extent {
-            file: search.place.file.clone(),
-            offset: search.place.offset + found.offset,
-            length: found.length,
-            layout: Layout::default(),
-            checks: None,
-        }))
+        let (file, offset) = (search.file.clone(), search.offset + found.offset);
+        Ok(Locator::Extent(Extent { file, offset, length: found.length, layout: Layout::default(), checks: None }))
     }
 
     fn tensor(&self, item: &ReadItem) -> Option<&TensorEntry> {
@@ -256,9 +269,9 @@ impl Locate {
         self.opened.place(item).ok_or_else(missing)
     }
 
-    fn fault(&self, lack: Lack, search: &Search) -> StorageError {
-        let fault = lack.into_fault();
-        fault.of(self.fqn(&self.items[search.number]).as_str()).into_error(&search.place.file, search.place.offset)
+    fn fault(&self, lack: Lack, number: usize, search: &Search) -> StorageError {
+        let fqn = self.fqn(&self.items[number]);
+        lack.into_fault().of(fqn.as_str()).into_error(&search.file, search.offset)
     }
 }
 
@@ -278,6 +291,11 @@ fn check(found: &TensorRef, tensor: &TensorEntry, sizes: &[u64]) -> Result<(), S
     }
     if found.shape != sizes {
         return Err(format!("the index says a chunk of {sizes:?}, the archive holds {:?}", found.shape));
+    }
+    // PyTorch makes a copy of what is expanded; a shape that nothing stands behind is not read.
+    if found.nbytes() > found.storage.length {
+        let (shown, stored) = (found.nbytes(), found.storage.length);
+        return Err(format!("it shows {shown} bytes, but stores {stored}"));
     }
     Ok(())
 }

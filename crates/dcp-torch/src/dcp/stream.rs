@@ -7,7 +7,7 @@ use dcp_types::{DType, ReadItem};
 use zstd::stream::raw::{DParameter, Decoder as RawZstd, InBuffer, Operation, OutBuffer};
 
 use super::head::Head;
-use crate::archive::{Archive, Fault, Known, Lack, Wrong};
+use crate::archive::{Archive, Fault, Known, Lack, MAX_PICKLE, Wrong};
 
 /// The largest window that a stream may ask for, as a power of two: 32 MiB, more than any level below 20 does.
 const WINDOW_LOG: u32 = 25;
@@ -34,6 +34,8 @@ impl StreamCodec for ZstdItem {
                 dtype: *dtype,
                 sizes: sizes.clone(),
                 head: Vec::new(),
+                looked: 0,
+                piece: vec![0; STEP].into(),
                 found: None,
                 given: 0,
                 left: 0,
@@ -100,6 +102,10 @@ struct Tensor {
     sizes: Vec<u64>,
     /// What comes before the tensor's bytes, and maybe the first of them.
     head: Vec<u8>,
+    /// How much of the head has been looked at.
+    looked: usize,
+    /// What a step decodes to.
+    piece: Box<[u8]>,
     found: Option<(Head, Layout)>,
     /// How many of the tensor's bytes were taken from the head.
     given: usize,
@@ -176,14 +182,15 @@ impl Tensor {
     /// Decodes a step into the head or the tail.
     fn take(&mut self, input: &[u8], is_head: bool) -> Result<Decoded, StorageError> {
         let edge = if is_head { &mut self.head } else { &mut self.tail };
-        let filled = edge.len();
-        if filled >= MAX_EDGE {
+        if edge.len() >= MAX_EDGE {
             return Err(self.zstd.corrupt("the archive in the zstd stream has too much beside its tensor"));
         }
-        edge.resize(filled + STEP, 0);
-        let step = self.zstd.decode(input, &mut edge[filled..])?;
-        edge.truncate(filled + step.produced);
-        if is_head && step.produced > 0 {
+        let step = self.zstd.decode(input, &mut self.piece)?;
+        edge.extend_from_slice(&self.piece[..step.produced]);
+        // Not after every byte: what has been looked at in vain is looked at again when there is twice as much, or no more.
+        let is_worth_it = self.head.len() >= 2 * self.looked || input.is_empty();
+        if is_head && self.head.len() > self.looked && is_worth_it {
+            self.looked = self.head.len();
             self.look()?;
         }
         Ok(step)
@@ -241,7 +248,7 @@ impl Tensor {
 /// Whether the directory of an archive agrees with its head; the tensor's checksum, if it has one.
 fn agrees(known: &Known, head: &Head) -> Result<Option<u32>, Lack> {
     let archive = Archive::read(known)?;
-    archive.pickle(known)?;
+    archive.pickle(known, MAX_PICKLE)?;
     let stored = archive.storage(known, &head.tensor.storage.key)?;
     let is_same = stored.offset == head.payload
         && stored.length == head.tensor.storage.length

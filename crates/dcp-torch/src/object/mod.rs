@@ -15,7 +15,7 @@ mod write_tensor;
 pub(crate) use harm::harm_in;
 pub(crate) use read::tensor;
 pub(crate) use tensor::TensorRef;
-pub(crate) use tree::{Leaf, LeafContent, SavedTree};
+pub(crate) use tree::{Leaf, LeafContent, SavedTree, TreeRead};
 pub(crate) use value::{checked_bytes, decode_strictly};
 pub(crate) use write::encode;
 pub(crate) use write_tensor::TensorArchive;

@@ -60,6 +60,11 @@ impl TensorRef {
         }
     }
 
+    /// How many bytes the elements have.
+    pub(crate) fn nbytes(&self) -> u64 {
+        self.shape.iter().product::<u64>() * self.dtype.size()
+    }
+
     /// How the elements lie in the storage.
     pub(crate) fn layout(&self, order: ByteOrder) -> Layout {
         let mut steps = Vec::new();

@@ -2,13 +2,13 @@
 //! into their items, and so do lists that hold a tensor or a dict; everything else is a leaf. Unlike there, integer keys stay
 //! integers, and empty dicts stay.
 
-use dcp_types::{DictKey, Segment, StatePath, Value};
+use dcp_types::{DictKey, Segment, StatePath, TensorValue, Value};
 
 use super::read::{ObjectFault, read};
 use super::tensor::TensorRef;
 use super::value::{Converter, NoValue};
 use super::vocabulary::{Object, ObjectNode};
-use crate::archive::{Archive, Known, Lack};
+use crate::archive::{Archive, Known, Lack, MAX_PICKLE, unreadable};
 use crate::pickle::{Node, Pair};
 
 /// The leaves of a state.
@@ -32,13 +32,27 @@ pub(crate) enum LeafContent {
     Foreign,
 }
 
+/// What has come of reading a tree.
+#[derive(Debug)]
+pub(crate) enum TreeRead {
+    Done(SavedTree),
+    /// These offsets and lengths must be read first: tensors inside of values.
+    Needs(Vec<(u64, u64)>),
+}
+
+/// The most bytes of names, beyond what the pickle justifies: keys that are shared are written out in each leaf's path.
+const MAX_NAMES: usize = 32 << 20;
+/// The most bytes that are read for tensors inside of values, which are not leaves by themselves.
+const MAX_INSIDE: u64 = 1 << 30;
+
 impl SavedTree {
     /// Reads the tree, and what its values need of the storages.
-    pub(crate) fn read(archive: &Archive, known: &Known) -> Result<Self, Lack> {
-        let (pickle, start) = archive.pickle(known)?;
+    pub(crate) fn read(archive: &Archive, known: &Known) -> Result<TreeRead, Lack> {
+        let (pickle, start) = archive.pickle(known, MAX_PICKLE)?;
         let outcome = read(&pickle, |root, _| {
-            let mut walk = Walk { converter: Converter::new(archive, known, pickle.len()), leaves: Vec::new() };
-            Ok(walk.node(root, &mut Vec::new()).map(|()| Self { leaves: walk.leaves }))
+            let converter = Converter::new(archive, known, pickle.len());
+            let mut walk = Walk { converter, leaves: Vec::new(), names: MAX_NAMES + 4 * pickle.len() };
+            Ok(walk.node(root, &mut Vec::new()).and_then(|()| walk.finish()))
         });
         match outcome {
             Ok((walked, _)) => walked.map_err(|fault| fault.into_lack(start)),
@@ -65,9 +79,36 @@ impl Stop {
 struct Walk<'s> {
     converter: Converter<'s>,
     leaves: Vec<Leaf>,
+    /// How many bytes the paths of leaves may still take.
+    names: usize,
 }
 
 impl Walk<'_> {
+    fn finish(self) -> Result<TreeRead, Stop> {
+        let missing = self.converter.missing;
+        if missing.is_empty() {
+            return Ok(TreeRead::Done(SavedTree { leaves: self.leaves }));
+        }
+        match missing.iter().map(|(_, length)| length).sum::<u64>() {
+            0..=MAX_INSIDE => Ok(TreeRead::Needs(missing)),
+            bytes => Err(Stop::Lack(unreadable(0, format!("{bytes} bytes of tensors inside of tuples")))),
+        }
+    }
+
+    fn leaf(&mut self, path: &[Segment], content: LeafContent) -> Result<(), Stop> {
+        let size = |segment: &Segment| match segment {
+            Segment::Key(DictKey::Str(key)) => size_of::<Segment>() + key.len(),
+            _ => size_of::<Segment>(),
+        };
+        let bytes = path.iter().map(size).sum::<usize>();
+        match self.names.checked_sub(bytes) {
+            Some(left) => self.names = left,
+            None => return Err(Stop::Lack(unreadable(0, "more names than its size justifies"))),
+        }
+        self.leaves.push(Leaf { path: StatePath::new(path.to_vec()), content });
+        Ok(())
+    }
+
     fn node(&mut self, node: &ObjectNode<'_>, path: &mut Vec<Segment>) -> Result<(), Stop> {
         match node {
             Node::Dict(pairs) if is_branch(&pairs.borrow()) => self.items(&pairs.borrow(), path),
@@ -104,9 +145,12 @@ impl Walk<'_> {
             let (key, expected) = (&tensor.storage.key, tensor.storage.length);
             return Err(Stop::Fault(format!("storage {key} should have {expected} bytes, but has {found}")));
         }
-        let content = LeafContent::Tensor(tensor.clone());
-        self.leaves.push(Leaf { path: StatePath::new(path.to_vec()), content });
-        Ok(())
+        // What shows far more than it stores is no state.
+        let content = match tensor.nbytes() > found.max(TensorValue::MAX_EXPANDED) {
+            true => LeafContent::Foreign,
+            false => LeafContent::Tensor(tensor.clone()),
+        };
+        self.leaf(path, content)
     }
 
     fn value(&mut self, node: &ObjectNode<'_>, path: &[Segment]) -> Result<(), Stop> {
@@ -116,8 +160,7 @@ impl Walk<'_> {
             Err(NoValue::Lack(lack)) => return Err(Stop::Lack(lack)),
             Err(NoValue::Fault(reason)) => return Err(Stop::Fault(reason)),
         };
-        self.leaves.push(Leaf { path: StatePath::new(path.to_vec()), content });
-        Ok(())
+        self.leaf(path, content)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Objects as values.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use dcp_storage::{PostStep, StorageError, Strictness};
@@ -11,7 +11,7 @@ use super::harm::harm_in;
 use super::read::{ObjectFault, read};
 use super::tensor::TensorRef;
 use super::vocabulary::{Global, Object, ObjectNode, Objects};
-use crate::archive::{Archive, Fault, Known, Lack};
+use crate::archive::{Archive, Fault, Known, Lack, MAX_PICKLE};
 use crate::pickle::{Node, Pair};
 
 /// How an opaque value is encoded that was taken from an archive.
@@ -42,7 +42,7 @@ pub(crate) fn decode_strictly(bytes: &Bytes, name: &str, strictness: Strictness)
 fn decode_known(known: &Known, bytes: &Bytes) -> Result<Value, Lack> {
     let archive = Archive::read(known)?;
     archive.check_contents(known)?;
-    let (pickle, start) = archive.pickle(known)?;
+    let (pickle, start) = archive.pickle(known, MAX_PICKLE)?;
     let outcome = read(&pickle, |root, objects| match Converter::new(&archive, known, pickle.len()).convert(root) {
         Ok(value) if objects.foreign().len() == 0 => Ok(Ok(value)),
         Ok(_) | Err(NoValue::Foreign) => {
@@ -72,6 +72,9 @@ pub(super) struct Converter<'s> {
     values: usize,
     /// How many bytes of tensors.
     tensors: u64,
+    /// What must be read before values are right: offsets and lengths.
+    pub(super) missing: Vec<(u64, u64)>,
+    missing_keys: HashSet<Box<str>>,
 }
 
 /// Why a node is no value.
@@ -86,7 +89,15 @@ impl<'s> Converter<'s> {
     /// For the pickle of this archive, which has so many bytes.
     pub(super) fn new(archive: &'s Archive, known: &'s Known, pickle: usize) -> Self {
         let (values, tensors) = (MAX_SHARED + pickle, MAX_TENSORS.max(known.length()));
-        Self { archive, known, storages: HashMap::new(), values, tensors }
+        Self {
+            archive,
+            known,
+            storages: HashMap::new(),
+            values,
+            tensors,
+            missing: Vec::new(),
+            missing_keys: HashSet::new(),
+        }
     }
 
     /// The value that a node is.
@@ -181,7 +192,11 @@ impl<'s> Converter<'s> {
 
     fn tensor(&mut self, tensor: &TensorRef) -> Result<TensorValue, NoValue> {
         let TensorRef { dtype, shape, strides, offset, storage, requires_grad, .. } = tensor;
-        let bytes = self.storage(&storage.key)?;
+        // The others may be missing as well: they are asked for together.
+        let Some(bytes) = self.storage(&storage.key)? else {
+            let none = Shape::new([0]).and_then(|shape| TensorValue::new(*dtype, shape, Bytes::new()));
+            return none.map_err(|_| NoValue::Foreign);
+        };
         if bytes.len() as u64 != storage.length {
             let (key, expected, found) = (&storage.key, storage.length, bytes.len());
             return Err(NoValue::Fault(format!("storage {key} should have {expected} bytes, but has {found}")));
@@ -201,14 +216,24 @@ impl<'s> Converter<'s> {
         Ok(done.with_requires_grad(*requires_grad))
     }
 
-    /// The bytes of a storage: one copy for all tensors that look into it.
-    fn storage(&mut self, key: &str) -> Result<Bytes, NoValue> {
+    /// The bytes of a storage: one copy for all tensors that look into it. `None` if they must be read first.
+    fn storage(&mut self, key: &str) -> Result<Option<Bytes>, NoValue> {
         if let Some(bytes) = self.storages.get(key) {
-            return Ok(bytes.clone());
+            return Ok(Some(bytes.clone()));
         }
-        let bytes = self.archive.storage_bytes(self.known, key).map_err(NoValue::Lack)?;
-        self.storages.insert(key.into(), bytes.clone());
-        Ok(bytes)
+        match self.archive.storage_bytes(self.known, key) {
+            Ok(bytes) => {
+                self.storages.insert(key.into(), bytes.clone());
+                Ok(Some(bytes))
+            }
+            Err(Lack::Bytes { offset, length }) => {
+                if self.missing_keys.insert(key.into()) {
+                    self.missing.push((offset, length));
+                }
+                Ok(None)
+            }
+            Err(lack) => Err(NoValue::Lack(lack)),
+        }
     }
 }
 

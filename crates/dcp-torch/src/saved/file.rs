@@ -25,8 +25,11 @@ pub(crate) struct SavedFile {
 impl SavedFile {
     /// What the file holds, behind what an index holds.
     pub(crate) fn metadata_after(&self, index: &Metadata) -> Result<Metadata, StorageError> {
-        let corrupt =
-            |fault: TypesError| StorageError::Corrupt { path: self.path.clone(), offset: 0, reason: fault.to_string() };
+        // Two places may have one name in a file that is by itself; names are how tensors are found here.
+        let corrupt = |fault: TypesError| match index.is_empty() {
+            true => StorageError::Unreadable { path: self.path.clone(), offset: 0, what: fault.to_string() },
+            false => StorageError::Corrupt { path: self.path.clone(), offset: 0, reason: fault.to_string() },
+        };
         let entry = |leaf: &Leaf| {
             let kind = match &leaf.content {
                 LeafContent::Tensor(tensor) => EntryKind::Tensor(TensorEntry {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat};
+use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
 
 use super::outlets::{Outlets, Part};
 use super::split::is_fit;
@@ -18,7 +18,8 @@ const OUTPUT: usize = Io::READ_BUFFER as usize / 4;
 #[derive(Default)]
 pub(super) struct Streams<'a> {
     all: Vec<Decoding<'a>>,
-    by_place: HashMap<(StorePath, u64), Vec<usize>>,
+    /// By file, offset and length, and the chunk of the entry, if it is no value.
+    numbers: HashMap<(StorePath, u64, u64, usize, Option<Region>), usize>,
 }
 
 /// A stream, and all that is wanted of the item in it.
@@ -46,14 +47,17 @@ impl<'a> Streams<'a> {
         if part.is_empty() {
             return Ok(());
         }
-        let here = self.by_place.entry((stream.file.clone(), stream.offset)).or_default();
-        let same = |other: &Decoding<'_>| other.stream.length == stream.length && is_same(&other.item, &item);
-        match here.iter().find(|&&number| same(&self.all[number])) {
-            Some(&number) => self.all[number].parts.push(part),
-            None => {
-                here.push(self.all.len());
-                self.all.push(Decoding { stream, item, dtype, parts: vec![part] });
-            }
+        let chunk = match &item.what {
+            ReadWhat::Region { chunk, .. } => Some(chunk.region.clone()),
+            ReadWhat::Value => None,
+        };
+        let number = *self
+            .numbers
+            .entry((stream.file.clone(), stream.offset, stream.length, item.entry, chunk))
+            .or_insert(self.all.len());
+        match self.all.get_mut(number) {
+            Some(decoding) => decoding.parts.push(part),
+            None => self.all.push(Decoding { stream, item, dtype, parts: vec![part] }),
         }
         Ok(())
     }
@@ -62,16 +66,6 @@ impl<'a> Streams<'a> {
     pub(super) fn tasks(self) -> impl Iterator<Item = Task<'a>> {
         self.all.into_iter().map(Task::Decoding)
     }
-}
-
-/// Whether two items are parts of one chunk, or one value.
-fn is_same(item: &ReadItem, other: &ReadItem) -> bool {
-    let what = match (&item.what, &other.what) {
-        (ReadWhat::Region { chunk, .. }, ReadWhat::Region { chunk: other, .. }) => chunk == other,
-        (ReadWhat::Value, ReadWhat::Value) => true,
-        _ => false,
-    };
-    item.entry == other.entry && what
 }
 
 /// What is wanted, after checking that it fits.
