@@ -15,6 +15,7 @@ mod machine;
 mod memo;
 mod node;
 mod op;
+mod record;
 #[cfg(test)]
 mod tests;
 mod vocabulary;

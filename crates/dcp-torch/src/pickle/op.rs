@@ -67,26 +67,58 @@ impl<'a> Ops<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Runs over the operation that comes next, if it is one that has nothing to do with the memo.
-    #[inline(always)]
-    pub(super) fn skip(&mut self) -> bool {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let length = match rest {
-            [b'(' | b')' | b']' | b'}' | b'N' | b'R' | b'a' | b'b' | b'e' | b's' | b't' | b'u', ..] => 1,
-            [b'\x81' | b'\x85'..=b'\x89' | b'\x8f'..=b'\x93', ..] => 1,
-            [b'K', _, ..] => 2,
-            [b'M', _, _, ..] => 3,
-            [b'J', _, _, _, _, ..] => 5,
-            [b'\x8c', length, text @ ..] if text.len() >= usize::from(*length) => 2 + usize::from(*length),
-            _ => return false,
-        };
-        self.at += length;
-        true
-    }
-
     /// Where the next operation starts.
     pub(super) fn position(&self) -> usize {
         self.at
+    }
+
+    /// What was not read yet.
+    #[inline(always)]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// Runs over what is neither the end nor fetches anything, and over nothing that there may be in many forms. Returns whether it fills a slot
+    /// of the memo.
+    ///
+    /// Runs of operations that come together are taken at once: each step waits for the one before it.
+    #[inline(always)]
+    pub(super) fn skip(&mut self) -> Option<bool> {
+        let (length, memoizes) = match self.rest() {
+            [b')', b'\x81', b'\x94', b'}', b'\x94', b'(', ..] => (6, true),
+            [b'\x85'..=b'\x87', b'\x94', b'\x85', b'\x94', b'R', b'\x94', ..] => (6, true),
+            [b'\x94', ..] => (1, true),
+            [b'(' | b')' | b']' | b'}' | b'N' | b'R' | b'a' | b'b' | b'e' | b's' | b't' | b'u', ..] => (1, false),
+            [b'\x81' | b'\x85'..=b'\x89' | b'\x8f'..=b'\x93', ..] => (1, false),
+            [b'K', _, ..] => (2, false),
+            [b'M', _, _, ..] => (3, false),
+            [b'J', _, _, _, _, ..] => (5, false),
+            [b'\x8c', length, text @ ..] if text.len() >= usize::from(*length) => (2 + usize::from(*length), false),
+            _ => return None,
+        };
+        self.at += length;
+        Some(memoizes)
+    }
+
+    /// Runs over the operation that comes next, if it fetches a slot of the memo below a limit.
+    #[inline(always)]
+    pub(super) fn skip_get(&mut self, limit: u64) -> Option<u64> {
+        let (length, slot) = match self.rest() {
+            [b'h', slot, ..] => (2, u64::from(*slot)),
+            [b'j', a, b, c, d, ..] => (5, u32::from_le_bytes([*a, *b, *c, *d]).into()),
+            _ => return None,
+        };
+        if slot >= limit {
+            return None;
+        }
+        self.at += length;
+        Some(slot)
+    }
+
+    /// Goes on with this end of the rest.
+    #[inline(always)]
+    pub(super) fn go_on(&mut self, rest: &'a [u8]) {
+        self.at = self.bytes.len() - rest.len();
     }
 
     #[inline(always)]
