@@ -1,6 +1,6 @@
 //! The memo: what a pickle may fetch again.
 
-use super::op::{Op, Ops};
+use super::op::{Op, Ops, Skipped};
 use super::{Fault, Node, PickleError, Vocabulary};
 
 /// The memo. Most of what a pickler memoises is never fetched; only what is, is kept.
@@ -22,14 +22,12 @@ impl<'a, V: Vocabulary<'a>> Memo<'a, V> {
         let limit = bytes.len() as u64;
         let (mut puts, mut memoizes) = (false, false);
         loop {
-            // Not with numbered slots: those are not to be mixed with others.
-            while !puts {
-                if let Some(memoizes_here) = ops.skip() {
-                    memoizes |= memoizes_here;
-                } else if let Some(slot) = ops.skip_get(limit) {
-                    fetched.insert(slot);
-                } else {
-                    break;
+            // Numbered slots are not to be mixed with others: the rare pickles that have them are looked at one by one.
+            while !puts && let Some(skipped) = ops.skip(limit) {
+                match skipped {
+                    Skipped::Nothing => {}
+                    Skipped::Memoize => memoizes = true,
+                    Skipped::Get(slot) => fetched.insert(slot),
                 }
             }
             let position = ops.position();

@@ -52,11 +52,20 @@ pub(super) enum Op<'a> {
     Get(u64),
 }
 
+/// What operations that were run over do with the memo.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Skipped {
+    Nothing,
+    Memoize,
+    Get(u64),
+}
+
 /// Reads one operation after the other.
 #[derive(Clone, Debug)]
 pub(super) struct Ops<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// Of the whole.
+    length: usize,
 }
 
 /// The newest protocol there is.
@@ -64,66 +73,56 @@ const NEWEST: u8 = 5;
 
 impl<'a> Ops<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { rest: bytes, length: bytes.len() }
     }
 
     /// Where the next operation starts.
     pub(super) fn position(&self) -> usize {
-        self.at
+        self.length - self.rest.len()
     }
 
     /// What was not read yet.
     #[inline(always)]
     pub(super) fn rest(&self) -> &'a [u8] {
-        self.bytes.get(self.at..).unwrap_or_default()
+        self.rest
     }
 
-    /// Runs over what is neither the end nor fetches anything, and over nothing that there may be in many forms. Returns whether it fills a slot
-    /// of the memo.
-    ///
-    /// Runs of operations that come together are taken at once: each step waits for the one before it.
+    /// Runs over operations that often come, and often together; `None` at others, and at slots that are not below a limit.
+    /// Together, as each step has to wait for the one before it.
     #[inline(always)]
-    pub(super) fn skip(&mut self) -> Option<bool> {
-        let (length, memoizes) = match self.rest() {
-            [b')', b'\x81', b'\x94', b'}', b'\x94', b'(', ..] => (6, true),
-            [b'\x85'..=b'\x87', b'\x94', b'\x85', b'\x94', b'R', b'\x94', ..] => (6, true),
-            [b'\x94', ..] => (1, true),
-            [b'(' | b')' | b']' | b'}' | b'N' | b'R' | b'a' | b'b' | b'e' | b's' | b't' | b'u', ..] => (1, false),
-            [b'\x81' | b'\x85'..=b'\x89' | b'\x8f'..=b'\x93', ..] => (1, false),
-            [b'K', _, ..] => (2, false),
-            [b'M', _, _, ..] => (3, false),
-            [b'J', _, _, _, _, ..] => (5, false),
-            [b'\x8c', length, text @ ..] if text.len() >= usize::from(*length) => (2 + usize::from(*length), false),
+    pub(super) fn skip(&mut self, limit: u64) -> Option<Skipped> {
+        let (skipped, length) = match self.rest() {
+            [b'h', slot, ..] if u64::from(*slot) < limit => (Skipped::Get(u64::from(*slot)), 2),
+            [b'j', a, b, c, d, ..] if u64::from(u32::from_le_bytes([*a, *b, *c, *d])) < limit => {
+                (Skipped::Get(u32::from_le_bytes([*a, *b, *c, *d]).into()), 5)
+            }
+            [b')', b'\x81', b'\x94', b'}', b'\x94', b'(', ..] => (Skipped::Memoize, 6),
+            [b'\x85'..=b'\x87', b'\x94', b'\x85', b'\x94', b'R', b'\x94', ..] => (Skipped::Memoize, 6),
+            [b'\x94', ..] => (Skipped::Memoize, 1),
+            [b'u', b'b', ..] => (Skipped::Nothing, 2),
+            [b'(' | b')' | b']' | b'}' | b'N' | b'R' | b'a' | b'b' | b'e' | b's' | b't' | b'u', ..]
+            | [b'\x81' | b'\x85'..=b'\x89' | b'\x8f'..=b'\x93', ..] => (Skipped::Nothing, 1),
+            [b'K', _, ..] => (Skipped::Nothing, 2),
+            [b'M', _, _, ..] => (Skipped::Nothing, 3),
+            [b'J', _, _, _, _, ..] => (Skipped::Nothing, 5),
+            [b'\x8c', length, text @ ..] if text.len() >= usize::from(*length) => {
+                (Skipped::Nothing, 2 + usize::from(*length))
+            }
             _ => return None,
         };
-        self.at += length;
-        Some(memoizes)
-    }
-
-    /// Runs over the operation that comes next, if it fetches a slot of the memo below a limit.
-    #[inline(always)]
-    pub(super) fn skip_get(&mut self, limit: u64) -> Option<u64> {
-        let (length, slot) = match self.rest() {
-            [b'h', slot, ..] => (2, u64::from(*slot)),
-            [b'j', a, b, c, d, ..] => (5, u32::from_le_bytes([*a, *b, *c, *d]).into()),
-            _ => return None,
-        };
-        if slot >= limit {
-            return None;
-        }
-        self.at += length;
-        Some(slot)
+        self.rest = &self.rest[length..];
+        Some(skipped)
     }
 
     /// Goes on with this end of the rest.
     #[inline(always)]
     pub(super) fn go_on(&mut self, rest: &'a [u8]) {
-        self.at = self.bytes.len() - rest.len();
+        self.rest = rest;
     }
 
     #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Op<'a>, PickleError> {
-        let start = self.at;
+        let start = self.position();
         self.read().map_err(|fault| fault.at(start))
     }
 
@@ -227,9 +226,9 @@ impl<'a> Ops<'a> {
 
     #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Box<Fault>> {
-        match self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
-            Some(array) => {
-                self.at += N;
+        match self.rest.split_first_chunk() {
+            Some((array, rest)) => {
+                self.rest = rest;
                 Ok(*array)
             }
             None => Err(self.too_short(N as u64)),
@@ -239,19 +238,19 @@ impl<'a> Ops<'a> {
     #[inline(always)]
     fn take(&mut self, length: u64) -> Result<&'a [u8], Box<Fault>> {
         self.check(length)?;
-        let start = self.at;
-        self.at += length as usize;
-        Ok(&self.bytes[start..self.at])
+        let (taken, rest) = self.rest.split_at(length as usize);
+        self.rest = rest;
+        Ok(taken)
     }
 
     #[inline(always)]
     fn check(&self, length: u64) -> Result<(), Box<Fault>> {
-        if length <= (self.bytes.len() - self.at) as u64 { Ok(()) } else { Err(self.too_short(length)) }
+        if length <= self.rest.len() as u64 { Ok(()) } else { Err(self.too_short(length)) }
     }
 
     #[cold]
     fn too_short(&self, needed: u64) -> Box<Fault> {
-        let left = self.bytes.len() - self.at;
+        let left = self.rest.len();
         let expected = if left == 0 { "an operation, and STOP at last" } else { "as many as are announced" };
         Fault::malformed(format_args!("{left} bytes before the end where {needed} are needed"), expected)
     }
@@ -273,18 +272,18 @@ impl<'a> Ops<'a> {
     }
 
     fn line(&mut self) -> Result<&'a [u8], Box<Fault>> {
-        let rest = &self.bytes[self.at..];
-        let end = rest.iter().position(|byte| *byte == b'\n');
+        let end = self.rest.iter().position(|byte| *byte == b'\n');
         let end = end.ok_or_else(|| Fault::malformed("the end of the input", "the end of a line"))?;
-        self.at += end + 1;
-        Ok(&rest[..end])
+        let line = &self.rest[..end];
+        self.rest = &self.rest[end + 1..];
+        Ok(line)
     }
 
     fn two_lines(&mut self) -> Result<&'a [u8], Box<Fault>> {
-        let start = self.at;
+        let rest = self.rest;
         self.line()?;
         self.line()?;
-        Ok(&self.bytes[start..self.at])
+        Ok(&rest[..rest.len() - self.rest.len()])
     }
 
     /// Text as Python 2 has written it; without escapes.

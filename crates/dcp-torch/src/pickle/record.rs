@@ -4,12 +4,12 @@
 //! in another way is read operation by operation, from the start of the record: trying has changed nothing. Of what a record would leave in
 //! the memo, leaves are left there; the rest does not exist here, and where it is ever fetched, there is no record.
 
-use super::machine::{Machine, integer, top};
+use super::machine::{Machine, integer};
 use super::memo::Memo;
 use super::op::Ops;
 use super::{Node, Vocabulary};
 
-/// EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK, after the class.
+/// EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK, after a class that is fetched.
 const OPENING: &[u8] = b")\x81\x94}\x94(";
 /// SETITEMS BUILD.
 const CLOSING: &[u8] = b"ub";
@@ -21,7 +21,7 @@ const CALL: &[u8] = b"\x85\x94R\x94";
 const MOST_FIELDS: usize = 8;
 const MOST_ITEMS: usize = 8;
 
-/// The names and values of a record. Each is pushed where it is found: to move nodes is what costs.
+/// The names and values of a record. As many as there is room for.
 pub(super) struct Fields<'a, V: Vocabulary<'a>> {
     names: Vec<&'a str>,
     values: Vec<Node<'a, V>>,
@@ -34,18 +34,20 @@ impl<'a, V: Vocabulary<'a>> Fields<'a, V> {
 }
 
 impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
-    /// Reads the record that comes next, if there is one.
+    /// Reads the record that comes next, if there is one and its class is not new.
     #[inline(always)]
     pub(super) fn record(&mut self, ops: &mut Ops<'a>) -> bool {
-        match ops.rest().strip_prefix(OPENING) {
-            Some(rest) if self.records => self.read_record(rest).map(|rest| ops.go_on(rest)).is_some(),
+        let Some((class, rest)) = fetched(ops.rest()) else { return false };
+        match rest.strip_prefix(OPENING) {
+            Some(rest) if self.records => self.read_record(class, rest).map(|rest| ops.go_on(rest)).is_some(),
             _ => false,
         }
     }
 
     /// Returns what comes after the record.
-    fn read_record(&mut self, rest: &'a [u8]) -> Option<&'a [u8]> {
-        let Ok(Node::Atom(class)) = top(&self.stack, &self.marks) else { return None };
+    fn read_record(&mut self, class: u64, rest: &'a [u8]) -> Option<&'a [u8]> {
+        let Node::Atom(class) = self.memo.peek(class)? else { return None };
+        let class = class.clone();
         let numbered = self.memo.numbered();
         let Fields { names, values } = &mut self.fields;
         names.clear();
@@ -53,13 +55,23 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
         let mut reader = Reader { rest, memo: &mut self.memo, vocabulary: &mut *self.vocabulary, names, values };
         if reader.fields().is_some() {
             let rest = reader.rest;
-            if let Some(atom) = self.vocabulary.record(class, names, values) {
-                *self.stack.last_mut()? = Node::Atom(atom);
+            if let Some(atom) = self.vocabulary.record(&class, names, values) {
+                self.stack.push(Node::Atom(atom));
                 return Some(rest);
             }
         }
         self.memo.go_back(numbered);
         None
+    }
+}
+
+/// The slot that is fetched here, and what comes after that.
+#[inline(always)]
+fn fetched(rest: &[u8]) -> Option<(u64, &[u8])> {
+    match rest {
+        [b'h', slot, rest @ ..] => Some((u64::from(*slot), rest)),
+        [b'j', a, b, c, d, rest @ ..] => Some((u32::from_le_bytes([*a, *b, *c, *d]).into(), rest)),
+        _ => None,
     }
 }
 
@@ -78,10 +90,10 @@ impl<'a, V: Vocabulary<'a>> Reader<'_, 'a, V> {
         self.memo.pass()?;
         self.memo.pass()?;
         while !self.passes(CLOSING) {
-            if self.names.len() == MOST_FIELDS {
+            let name = self.name()?;
+            if self.names.len() == self.names.capacity() {
                 return None;
             }
-            let name = self.name()?;
             self.names.push(name);
             self.value()?;
         }
@@ -102,33 +114,37 @@ impl<'a, V: Vocabulary<'a>> Reader<'_, 'a, V> {
     #[inline(always)]
     fn value(&mut self) -> Option<()> {
         if let Some(int) = self.int() {
-            self.values.push(Node::Int(int));
+            self.push(Node::Int(int))
         } else if let Some(slot) = self.slot() {
             match self.memo.peek(slot)? {
-                Node::Str(text) => self.values.push(Node::Str(text)),
+                Node::Str(text) => self.push(Node::Str(text)),
                 Node::Atom(atom) => {
                     let atom = atom.clone();
-                    self.call(atom)?;
+                    self.call(atom)
                 }
-                _ => return None,
+                _ => None,
             }
         } else if self.passes(b"N") {
-            self.values.push(Node::None);
+            self.push(Node::None)
         } else {
             let text = self.text()?;
-            self.values.push(Node::Str(text));
+            self.push(Node::Str(text))
         }
+    }
+
+    /// There is room for so many values, and no more is made: a value goes straight to its place.
+    #[inline(always)]
+    fn push(&mut self, value: Node<'a, V>) -> Option<()> {
+        if self.values.len() == self.values.capacity() {
+            return None;
+        }
+        self.values.push(value);
         Some(())
     }
 
-    /// The slot that is fetched here.
     #[inline(always)]
     fn slot(&mut self) -> Option<u64> {
-        let (slot, rest) = match self.rest {
-            [b'h', slot, rest @ ..] => (u64::from(*slot), rest),
-            [b'j', a, b, c, d, rest @ ..] => (u32::from_le_bytes([*a, *b, *c, *d]).into(), rest),
-            _ => return None,
-        };
+        let (slot, rest) = fetched(self.rest)?;
         self.rest = rest;
         Some(slot)
     }
@@ -173,10 +189,7 @@ impl<'a, V: Vocabulary<'a>> Reader<'_, 'a, V> {
         match (marked, count) {
             (true, _) if self.passes(b"t\x94") => self.memo.pass()?,
             (false, 0) if self.passes(b")") => {}
-            (false, 0) => {
-                self.values.push(Node::Atom(callable));
-                return Some(());
-            }
+            (false, 0) => return self.push(Node::Atom(callable)),
             (false, 1) if self.passes(b"\x85\x94") => self.memo.pass()?,
             (false, 2) if self.passes(b"\x86\x94") => self.memo.pass()?,
             (false, 3) if self.passes(b"\x87\x94") => self.memo.pass()?,
@@ -186,8 +199,7 @@ impl<'a, V: Vocabulary<'a>> Reader<'_, 'a, V> {
         self.memo.pass()?;
         let made = self.vocabulary.call_ints(&callable, items.get(..count)?)?;
         self.memo.memoize_with(|| Node::Atom(made.clone()));
-        self.values.push(Node::Atom(made));
-        Some(())
+        self.push(Node::Atom(made))
     }
 
     #[inline(always)]
