@@ -15,7 +15,7 @@ pub(crate) fn unpickle<'a, V: Vocabulary<'a>>(
     let memo = Memo::foresee(bytes)?;
     let heaviest = u32::try_from(bytes.len()).unwrap_or(u32::MAX).saturating_mul(8).saturating_add(1 << 20);
     let unit = Node::tuple([].into());
-    let most_containers = bytes.len() / 2 + (1 << 16);
+    let most_containers = (bytes.len() / 2).max(1 << 16);
     let records = vocabulary.has_records();
     let mut machine = Machine {
         vocabulary,
@@ -55,7 +55,7 @@ pub(super) struct Machine<'v, 'a, V: Vocabulary<'a>> {
     /// The height of the stack at each mark.
     pub(super) marks: Vec<usize>,
     heaviest: u32,
-    /// Picklers memoise every container that may change, so that each takes two bytes.
+    /// Picklers memoise every container that may change, so that each takes two bytes: what is far larger than its bytes is not theirs.
     most_containers: usize,
     containers: usize,
     /// An empty dict that nobody holds any more: the state of an object lives for a few operations only.

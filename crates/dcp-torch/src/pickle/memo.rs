@@ -1,6 +1,6 @@
 //! The memo: what a pickle may fetch again.
 
-use super::op::{Op, Ops, Skipped};
+use super::op::{Op, Ops};
 use super::{Fault, Node, PickleError, Vocabulary};
 
 /// The memo. Most of what a pickler memoises is never fetched; only what is, is kept.
@@ -24,10 +24,9 @@ impl<'a, V: Vocabulary<'a>> Memo<'a, V> {
         loop {
             // Numbered slots are not to be mixed with others: the rare pickles that have them are looked at one by one.
             while !puts && let Some(skipped) = ops.skip(limit) {
-                match skipped {
-                    Skipped::Nothing => {}
-                    Skipped::Memoize => memoizes = true,
-                    Skipped::Get(slot) => fetched.insert(slot),
+                memoizes |= skipped.memoizes;
+                if let Some(slot) = skipped.get {
+                    fetched.insert(slot);
                 }
             }
             let position = ops.position();

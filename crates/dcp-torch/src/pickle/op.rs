@@ -54,10 +54,32 @@ pub(super) enum Op<'a> {
 
 /// What operations that were run over do with the memo.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Skipped {
-    Nothing,
-    Memoize,
-    Get(u64),
+pub(super) struct Skipped {
+    pub(super) get: Option<u64>,
+    pub(super) memoizes: bool,
+}
+
+impl Skipped {
+    /// Runs over operations with a MEMOIZE among them, if they come next.
+    #[inline(always)]
+    fn memoizing<'a>(&mut self, rest: &'a [u8], operations: &[u8]) -> &'a [u8] {
+        let after = rest.strip_prefix(operations);
+        self.memoizes |= after.is_some();
+        after.unwrap_or(rest)
+    }
+}
+
+/// EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK: the beginning of a record, after a class that is fetched.
+pub(super) const OPENING: &[u8] = b")\x81\x94}\x94(";
+
+/// The slot that is fetched here, and what comes after that.
+#[inline(always)]
+pub(super) fn fetched(rest: &[u8]) -> Option<(u64, &[u8])> {
+    match rest {
+        [b'h', slot, rest @ ..] => Some((u64::from(*slot), rest)),
+        [b'j', a, b, c, d, rest @ ..] => Some((u32::from_le_bytes([*a, *b, *c, *d]).into(), rest)),
+        _ => None,
+    }
 }
 
 /// Reads one operation after the other.
@@ -87,30 +109,32 @@ impl<'a> Ops<'a> {
         self.rest
     }
 
-    /// Runs over operations that often come, and often together; `None` at others, and at slots that are not below a limit.
+    /// Runs over an operation that often comes, and what often comes after it; `None` at others, and at slots that are not below a limit.
     /// Together, as each step has to wait for the one before it.
     #[inline(always)]
     pub(super) fn skip(&mut self, limit: u64) -> Option<Skipped> {
-        let (skipped, length) = match self.rest() {
-            [b'h', slot, ..] if u64::from(*slot) < limit => (Skipped::Get(u64::from(*slot)), 2),
-            [b'j', a, b, c, d, ..] if u64::from(u32::from_le_bytes([*a, *b, *c, *d])) < limit => {
-                (Skipped::Get(u32::from_le_bytes([*a, *b, *c, *d]).into()), 5)
+        let (code, rest) = self.rest.split_first()?;
+        let mut skipped = Skipped { get: None, memoizes: false };
+        self.rest = match code {
+            b'h' | b'j' => {
+                let (slot, rest) = fetched(self.rest).filter(|(slot, _)| *slot < limit)?;
+                skipped.get = Some(slot);
+                skipped.memoizing(rest, OPENING)
             }
-            [b')', b'\x81', b'\x94', b'}', b'\x94', b'(', ..] => (Skipped::Memoize, 6),
-            [b'\x85'..=b'\x87', b'\x94', b'\x85', b'\x94', b'R', b'\x94', ..] => (Skipped::Memoize, 6),
-            [b'\x94', ..] => (Skipped::Memoize, 1),
-            [b'u', b'b', ..] => (Skipped::Nothing, 2),
-            [b'(' | b')' | b']' | b'}' | b'N' | b'R' | b'a' | b'b' | b'e' | b's' | b't' | b'u', ..]
-            | [b'\x81' | b'\x85'..=b'\x89' | b'\x8f'..=b'\x93', ..] => (Skipped::Nothing, 1),
-            [b'K', _, ..] => (Skipped::Nothing, 2),
-            [b'M', _, _, ..] => (Skipped::Nothing, 3),
-            [b'J', _, _, _, _, ..] => (Skipped::Nothing, 5),
-            [b'\x8c', length, text @ ..] if text.len() >= usize::from(*length) => {
-                (Skipped::Nothing, 2 + usize::from(*length))
+            b'K' => rest.get(1..)?,
+            b'M' => rest.get(2..)?,
+            b'J' => rest.get(4..)?,
+            b'\x85'..=b'\x87' => skipped.memoizing(rest, b"\x94\x85\x94R\x94"),
+            b'\x94' => skipped.memoizing(self.rest, b"\x94"),
+            b'\x8c' => {
+                let (length, text) = rest.split_first()?;
+                skipped.memoizing(text.get(usize::from(*length)..)?, b"\x94")
             }
+            b'u' => rest.strip_prefix(b"b").unwrap_or(rest),
+            b'(' | b')' | b']' | b'}' | b'N' | b'R' | b'a' | b'b' | b'e' | b's' | b't' => rest,
+            b'\x81' | b'\x88' | b'\x89' | b'\x8f'..=b'\x93' => rest,
             _ => return None,
         };
-        self.rest = &self.rest[length..];
         Some(skipped)
     }
 

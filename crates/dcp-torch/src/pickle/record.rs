@@ -6,11 +6,9 @@
 
 use super::machine::{Machine, integer};
 use super::memo::Memo;
-use super::op::Ops;
+use super::op::{OPENING, Ops, fetched};
 use super::{Node, Vocabulary};
 
-/// EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK, after a class that is fetched.
-const OPENING: &[u8] = b")\x81\x94}\x94(";
 /// SETITEMS BUILD.
 const CLOSING: &[u8] = b"ub";
 const MEMOIZE: u8 = b'\x94';
@@ -62,16 +60,6 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
         }
         self.memo.go_back(numbered);
         None
-    }
-}
-
-/// The slot that is fetched here, and what comes after that.
-#[inline(always)]
-fn fetched(rest: &[u8]) -> Option<(u64, &[u8])> {
-    match rest {
-        [b'h', slot, rest @ ..] => Some((u64::from(*slot), rest)),
-        [b'j', a, b, c, d, rest @ ..] => Some((u32::from_le_bytes([*a, *b, *c, *d]).into(), rest)),
-        _ => None,
     }
 }
 
