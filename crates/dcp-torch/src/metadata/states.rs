@@ -76,12 +76,28 @@ pub(super) struct Storage<'a> {
 impl<'a> Object<'a> {
     /// The object of a class with this state.
     pub(super) fn filled(class: Class, state: &Item<'a>, words: &mut Words<'a>) -> Result<Self, Flaw> {
-        let pairs = match state {
-            Node::Dict(pairs) => pairs.borrow(),
-            _ if class == Class::Properties => return properties(state, words),
-            other => return Err(Flaw::corrupt(format_args!("{} as the state of an object", other.kind()))),
-        };
-        let state = Attributes(&pairs);
+        match state {
+            Node::Dict(pairs) => {
+                let pairs = pairs.borrow();
+                let is = |key: &Item<'a>, name: &str| matches!(key, Node::Str(key) if *key == name);
+                let value_of = |name: &str| Some(&pairs.iter().rev().find(|(key, _)| is(key, name))?.1);
+                Self::of(class, Attributes(value_of), words)
+            }
+            _ if class == Class::Properties => properties(state, words),
+            other => Err(Flaw::corrupt(format_args!("{} as the state of an object", other.kind()))),
+        }
+    }
+
+    /// The object of a class with these attributes.
+    #[inline]
+    pub(super) fn of<'s>(
+        class: Class,
+        state: Attributes<impl Fn(&str) -> Option<&'s Item<'a>>>,
+        words: &mut Words<'a>,
+    ) -> Result<Self, Flaw>
+    where
+        'a: 's,
+    {
         Ok(match class {
             Class::Metadata => Self::Metadata(Box::new(Top {
                 state_dict: state.required("state_dict_metadata")?.clone(),
@@ -131,16 +147,17 @@ impl<'a> Object<'a> {
     }
 }
 
-/// The dict that a state is.
-struct Attributes<'s, 'a>(&'s [(Item<'a>, Item<'a>)]);
+/// The dict that a state is, as what it has under a name.
+pub(super) struct Attributes<F>(pub(super) F);
 
-impl<'s, 'a> Attributes<'s, 'a> {
+impl<'s, 'a: 's, F: Fn(&str) -> Option<&'s Item<'a>>> Attributes<F> {
     /// What is missing is `None` in Python.
+    #[inline]
     fn optional(&self, name: &str) -> Option<&'s Item<'a>> {
-        let found = self.0.iter().rev().find(|(key, _)| matches!(key, Node::Str(key) if *key == name));
-        found.map(|(_, value)| value).filter(|value| !matches!(value, Node::None))
+        (self.0)(name).filter(|value| !matches!(value, Node::None))
     }
 
+    #[inline]
     fn required(&self, name: &str) -> Result<&'s Item<'a>, Flaw> {
         self.optional(name).ok_or_else(|| Flaw::corrupt(format_args!("an object without {name}")))
     }

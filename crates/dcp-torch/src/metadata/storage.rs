@@ -24,6 +24,7 @@ pub(super) fn place<'a>(
         return Err(corrupt(path, format!("its storage_data is {}", top.storage.kind())));
     };
     let mut by_offset = ByOffset::default();
+    let mut next = 0;
     let mut last: Option<(&str, FileNumber)> = None;
     for (key, value) in listed.borrow().iter() {
         let key = match leaf(key) {
@@ -39,7 +40,11 @@ pub(super) fn place<'a>(
             continue;
         };
         let offset = offset.map(|offset| words.extents(offset));
-        let Some((number, _, entry)) = entries.get_full_mut(fqn) else { continue };
+        // Every rank lists the entries in their order.
+        let is_it = |number: &usize| entries.get_index(*number).is_some_and(|(name, _)| *name == fqn);
+        let Some(number) = Some(next).filter(is_it).or_else(|| entries.get_index_of(fqn)) else { continue };
+        next = number + 1;
+        let Some((_, entry)) = entries.get_index_mut(number) else { continue };
         let Some(slot) = slot_of(entry, number, offset, hint, &mut by_offset) else { continue };
         let mut file_of = |name: &'a str| match last {
             Some((known, file)) if std::ptr::eq(known, name) => Ok(file),

@@ -3,7 +3,7 @@
 use dcp_types::{DType, Shape};
 
 use super::flaw::{Flaw, short};
-use super::states::{Key, Object, Storage};
+use super::states::{Attributes, Key, Object, Storage};
 use crate::pickle::{Fault, Node, Nodes, Vocabulary};
 
 /// What a `.metadata` may say, and what it has said so far.
@@ -210,6 +210,32 @@ impl<'a> Vocabulary<'a> for Words<'a> {
             Err(flaw) => Object::Leaf(Atom::Flawed(self.note(flaw))),
         };
         Ok(())
+    }
+
+    fn has_records(&self) -> bool {
+        #[cfg(test)]
+        return super::tests::has_records();
+        #[cfg(not(test))]
+        true
+    }
+
+    fn record(&mut self, class: &Atom, names: &[&'a str], values: &[Node<'a, Self>]) -> Option<Atom> {
+        let Atom::Class(class) = class else { return None };
+        let value_of = |name: &str| values.get(names.iter().rposition(|listed| *listed == name)?);
+        match Object::of(*class, Attributes(value_of), self) {
+            Ok(Object::Leaf(atom)) => Some(atom),
+            _ => None,
+        }
+    }
+
+    fn call_ints(&mut self, callable: &Atom, ints: &[i64]) -> Option<Atom> {
+        let Atom::Size = callable else { return None };
+        let (start, count) = (u32::try_from(self.extents.len()).ok()?, u8::try_from(ints.len()).ok()?);
+        if ints.len() > Shape::MAX_DIMS || ints.iter().any(|extent| *extent < 0) {
+            return None;
+        }
+        self.extents.extend(ints.iter().map(|extent| extent.unsigned_abs()));
+        Some(Atom::Extents(Extents { start, count }))
     }
 
     fn leaf(&self, object: &Object<'a>) -> Option<Atom> {

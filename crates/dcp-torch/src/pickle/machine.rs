@@ -4,6 +4,7 @@ use super::fill::{check_hashable, pairs};
 use super::memo::Memo;
 use super::node::Measure;
 use super::op::{Op, Ops};
+use super::record::Fields;
 use super::{Fault, Node, Nodes, PickleError, Vocabulary};
 
 /// Reads the pickle that the bytes start with; returns what it builds and how many bytes it takes.
@@ -14,9 +15,26 @@ pub(crate) fn unpickle<'a, V: Vocabulary<'a>>(
     let memo = Memo::foresee(bytes)?;
     let heaviest = u32::try_from(bytes.len()).unwrap_or(u32::MAX).saturating_mul(8).saturating_add(1 << 20);
     let unit = Node::tuple([].into());
-    let mut machine = Machine { vocabulary, memo, stack: Vec::new(), marks: Vec::new(), heaviest, spare: None, unit };
+    let most_containers = (bytes.len() / 2).max(1 << 16);
+    let records = vocabulary.has_records();
+    let mut machine = Machine {
+        vocabulary,
+        memo,
+        stack: Vec::new(),
+        marks: Vec::new(),
+        heaviest,
+        most_containers,
+        containers: 0,
+        spare: None,
+        unit,
+        records,
+        fields: Fields::new(),
+    };
     let mut ops = Ops::new(bytes);
     loop {
+        if machine.record(&mut ops) {
+            continue;
+        }
         let position = ops.position();
         let op = ops.next()?;
         if op == Op::Stop {
@@ -32,15 +50,22 @@ const DEEPEST: u8 = 100;
 
 pub(super) struct Machine<'v, 'a, V: Vocabulary<'a>> {
     pub(super) vocabulary: &'v mut V,
-    memo: Memo<'a, V>,
+    pub(super) memo: Memo<'a, V>,
     pub(super) stack: Vec<Node<'a, V>>,
     /// The height of the stack at each mark.
     pub(super) marks: Vec<usize>,
     heaviest: u32,
+    /// Picklers memoise every container that may change, so that each takes two bytes: what is far larger than its bytes is not theirs.
+    most_containers: usize,
+    containers: usize,
     /// An empty dict that nobody holds any more: the state of an object lives for a few operations only.
     pub(super) spare: Option<Node<'a, V>>,
     /// The empty tuple: half of all objects are made of it.
     unit: Node<'a, V>,
+    /// Whether the vocabulary has records.
+    pub(super) records: bool,
+    /// Those of the record that is being read.
+    pub(super) fields: Fields<'a, V>,
 }
 
 impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
@@ -58,7 +83,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
             Op::None => self.stack.push(Node::None),
             Op::Bool(value) => self.stack.push(Node::Bool(value)),
             Op::Int(value) => self.stack.push(Node::Int(value)),
-            Op::Long(digits) => self.stack.push(integer(digits)),
+            Op::Long(digits) => self.stack.push(integer(digits).map_or(Node::BigInt(digits), Node::Int)),
             Op::Float(value) => self.stack.push(Node::Float(value)),
             Op::Text(text) => self.stack.push(Node::Str(utf8(text)?)),
             Op::Bytes(bytes) => self.stack.push(Node::Bytes(bytes)),
@@ -74,12 +99,19 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
                 check_hashable(items.iter())?;
                 self.push(Node::frozen_set(items))?;
             }
-            Op::EmptyList => self.stack.push(Node::list(Vec::new())),
+            Op::EmptyList => {
+                self.count_container()?;
+                self.stack.push(Node::list(Vec::new()));
+            }
             Op::EmptyDict => {
+                self.count_container()?;
                 let dict = self.spare.take().unwrap_or_else(|| Node::dict(Vec::new()));
                 self.stack.push(dict);
             }
-            Op::EmptySet => self.stack.push(Node::set(Vec::new())),
+            Op::EmptySet => {
+                self.count_container()?;
+                self.stack.push(Node::set(Vec::new()));
+            }
             Op::List => {
                 let items = self.pop_marked()?.collect();
                 self.push(Node::list(items))?;
@@ -232,6 +264,15 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     }
 
     #[inline]
+    fn count_container(&mut self) -> Result<(), Box<Fault>> {
+        self.containers += 1;
+        if self.containers > self.most_containers {
+            return Err(Fault::limit("the number of lists, dicts and sets", self.most_containers as u64));
+        }
+        Ok(())
+    }
+
+    #[inline]
     fn tuple_of(&mut self, count: usize) -> Result<(), Box<Fault>> {
         let start =
             self.stack.len().checked_sub(count).filter(|start| *start >= fence(&self.marks)).ok_or_else(empty)?;
@@ -287,17 +328,14 @@ fn utf8(text: &[u8]) -> Result<&str, Box<Fault>> {
     std::str::from_utf8(text).map_err(|_| Fault::unsupported("text that is not UTF-8"))
 }
 
-/// An int of so few bytes that it is a number here, or its digits.
-fn integer<'a, V: Vocabulary<'a>>(digits: &'a [u8]) -> Node<'a, V> {
+/// The value of digits that fit into a number here.
+#[inline]
+pub(super) fn integer(digits: &[u8]) -> Option<i64> {
     let negative = digits.last().is_some_and(|last| last & 0x80 != 0);
     let fill = if negative { 0xff } else { 0 };
     let mut bytes = [fill; 8];
     let (low, high) = digits.split_at(digits.len().min(8));
     bytes[..low.len()].copy_from_slice(low);
     let value = i64::from_le_bytes(bytes);
-    if high.iter().all(|byte| *byte == fill) && (value < 0) == negative {
-        Node::Int(value)
-    } else {
-        Node::BigInt(digits)
-    }
+    (high.iter().all(|byte| *byte == fill) && (value < 0) == negative).then_some(value)
 }

@@ -22,7 +22,13 @@ impl<'a, V: Vocabulary<'a>> Memo<'a, V> {
         let limit = bytes.len() as u64;
         let (mut puts, mut memoizes) = (false, false);
         loop {
-            while ops.skip() {}
+            // Numbered slots are not to be mixed with others: the rare pickles that have them are looked at one by one.
+            while !puts && let Some(skipped) = ops.skip(limit) {
+                memoizes |= skipped.memoizes;
+                if let Some(slot) = skipped.get {
+                    fetched.insert(slot);
+                }
+            }
             let position = ops.position();
             match ops.next()? {
                 Op::Stop => break,
@@ -55,10 +61,44 @@ impl<'a, V: Vocabulary<'a>> Memo<'a, V> {
         self.numbered += 1;
     }
 
+    /// As [`memoize`](Self::memoize) for what is not at hand.
+    #[inline]
+    pub(super) fn memoize_with(&mut self, node: impl FnOnce() -> Node<'a, V>) {
+        if self.fetched.contains(self.numbered) {
+            self.put(self.numbered, &node());
+        }
+        self.numbered += 1;
+    }
+
+    /// How many slots MEMOIZE has numbered.
+    #[inline]
+    pub(super) fn numbered(&self) -> u64 {
+        self.numbered
+    }
+
+    /// Numbers slots from here again: what has been put into them will be put there once more.
+    pub(super) fn go_back(&mut self, numbered: u64) {
+        self.numbered = numbered;
+    }
+
+    /// Numbers one more slot, of something that is never fetched. `None` if it is.
+    #[inline]
+    pub(super) fn pass(&mut self) -> Option<()> {
+        if self.fetched.contains(self.numbered) {
+            return None;
+        }
+        self.numbered += 1;
+        Some(())
+    }
+
+    #[inline]
+    pub(super) fn peek(&self, slot: u64) -> Option<&Node<'a, V>> {
+        self.fetched.rank(slot).and_then(|rank| self.nodes.get(rank)?.as_ref())
+    }
+
     #[inline]
     pub(super) fn get(&self, slot: u64) -> Result<&Node<'a, V>, Box<Fault>> {
-        let kept = self.fetched.rank(slot).and_then(|rank| self.nodes.get(rank)?.as_ref());
-        kept.ok_or_else(|| Fault::malformed(format_args!("empty memo slot {slot}"), "one that was filled"))
+        self.peek(slot).ok_or_else(|| Fault::malformed(format_args!("empty memo slot {slot}"), "one that was filled"))
     }
 }
 
@@ -85,6 +125,11 @@ impl Slots {
             *rank = before;
             before + bits.count_ones()
         })
+    }
+
+    #[inline]
+    fn contains(&self, slot: u64) -> bool {
+        self.words.get((slot / 64) as usize).is_some_and(|(bits, _)| bits & 1 << (slot % 64) != 0)
     }
 
     /// How many slots of the set come before this one, which is in it.

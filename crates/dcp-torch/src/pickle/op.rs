@@ -52,11 +52,42 @@ pub(super) enum Op<'a> {
     Get(u64),
 }
 
+/// What operations that were run over do with the memo.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Skipped {
+    pub(super) get: Option<u64>,
+    pub(super) memoizes: bool,
+}
+
+impl Skipped {
+    /// Runs over operations with a MEMOIZE among them, if they come next.
+    #[inline(always)]
+    fn memoizing<'a>(&mut self, rest: &'a [u8], operations: &[u8]) -> &'a [u8] {
+        let after = rest.strip_prefix(operations);
+        self.memoizes |= after.is_some();
+        after.unwrap_or(rest)
+    }
+}
+
+/// EMPTY_TUPLE NEWOBJ MEMOIZE EMPTY_DICT MEMOIZE MARK: the beginning of a record, after a class that is fetched.
+pub(super) const OPENING: &[u8] = b")\x81\x94}\x94(";
+
+/// The slot that is fetched here, and what comes after that.
+#[inline(always)]
+pub(super) fn fetched(rest: &[u8]) -> Option<(u64, &[u8])> {
+    match rest {
+        [b'h', slot, rest @ ..] => Some((u64::from(*slot), rest)),
+        [b'j', a, b, c, d, rest @ ..] => Some((u32::from_le_bytes([*a, *b, *c, *d]).into(), rest)),
+        _ => None,
+    }
+}
+
 /// Reads one operation after the other.
 #[derive(Clone, Debug)]
 pub(super) struct Ops<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    rest: &'a [u8],
+    /// Of the whole.
+    length: usize,
 }
 
 /// The newest protocol there is.
@@ -64,34 +95,58 @@ const NEWEST: u8 = 5;
 
 impl<'a> Ops<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
-    }
-
-    /// Runs over the operation that comes next, if it is one that has nothing to do with the memo.
-    #[inline(always)]
-    pub(super) fn skip(&mut self) -> bool {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let length = match rest {
-            [b'(' | b')' | b']' | b'}' | b'N' | b'R' | b'a' | b'b' | b'e' | b's' | b't' | b'u', ..] => 1,
-            [b'\x81' | b'\x85'..=b'\x89' | b'\x8f'..=b'\x93', ..] => 1,
-            [b'K', _, ..] => 2,
-            [b'M', _, _, ..] => 3,
-            [b'J', _, _, _, _, ..] => 5,
-            [b'\x8c', length, text @ ..] if text.len() >= usize::from(*length) => 2 + usize::from(*length),
-            _ => return false,
-        };
-        self.at += length;
-        true
+        Self { rest: bytes, length: bytes.len() }
     }
 
     /// Where the next operation starts.
     pub(super) fn position(&self) -> usize {
-        self.at
+        self.length - self.rest.len()
+    }
+
+    /// What was not read yet.
+    #[inline(always)]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Runs over an operation that often comes, and what often comes after it; `None` at others, and at slots that are not below a limit.
+    /// Together, as each step has to wait for the one before it.
+    #[inline(always)]
+    pub(super) fn skip(&mut self, limit: u64) -> Option<Skipped> {
+        let (code, rest) = self.rest.split_first()?;
+        let mut skipped = Skipped { get: None, memoizes: false };
+        self.rest = match code {
+            b'h' | b'j' => {
+                let (slot, rest) = fetched(self.rest).filter(|(slot, _)| *slot < limit)?;
+                skipped.get = Some(slot);
+                skipped.memoizing(rest, OPENING)
+            }
+            b'K' => rest.get(1..)?,
+            b'M' => rest.get(2..)?,
+            b'J' => rest.get(4..)?,
+            b'\x85'..=b'\x87' => skipped.memoizing(rest, b"\x94\x85\x94R\x94"),
+            b'\x94' => skipped.memoizing(self.rest, b"\x94"),
+            b'\x8c' => {
+                let (length, text) = rest.split_first()?;
+                skipped.memoizing(text.get(usize::from(*length)..)?, b"\x94")
+            }
+            b'u' => rest.strip_prefix(b"b").unwrap_or(rest),
+            b'(' | b')' | b']' | b'}' | b'N' | b'R' | b'a' | b'b' | b'e' | b's' | b't' => rest,
+            b'\x81' | b'\x88' | b'\x89' | b'\x8f'..=b'\x93' => rest,
+            _ => return None,
+        };
+        Some(skipped)
+    }
+
+    /// Goes on with this end of the rest.
+    #[inline(always)]
+    pub(super) fn go_on(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
     }
 
     #[inline(always)]
     pub(super) fn next(&mut self) -> Result<Op<'a>, PickleError> {
-        let start = self.at;
+        let start = self.position();
         self.read().map_err(|fault| fault.at(start))
     }
 
@@ -195,9 +250,9 @@ impl<'a> Ops<'a> {
 
     #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Box<Fault>> {
-        match self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
-            Some(array) => {
-                self.at += N;
+        match self.rest.split_first_chunk() {
+            Some((array, rest)) => {
+                self.rest = rest;
                 Ok(*array)
             }
             None => Err(self.too_short(N as u64)),
@@ -207,19 +262,19 @@ impl<'a> Ops<'a> {
     #[inline(always)]
     fn take(&mut self, length: u64) -> Result<&'a [u8], Box<Fault>> {
         self.check(length)?;
-        let start = self.at;
-        self.at += length as usize;
-        Ok(&self.bytes[start..self.at])
+        let (taken, rest) = self.rest.split_at(length as usize);
+        self.rest = rest;
+        Ok(taken)
     }
 
     #[inline(always)]
     fn check(&self, length: u64) -> Result<(), Box<Fault>> {
-        if length <= (self.bytes.len() - self.at) as u64 { Ok(()) } else { Err(self.too_short(length)) }
+        if length <= self.rest.len() as u64 { Ok(()) } else { Err(self.too_short(length)) }
     }
 
     #[cold]
     fn too_short(&self, needed: u64) -> Box<Fault> {
-        let left = self.bytes.len() - self.at;
+        let left = self.rest.len();
         let expected = if left == 0 { "an operation, and STOP at last" } else { "as many as are announced" };
         Fault::malformed(format_args!("{left} bytes before the end where {needed} are needed"), expected)
     }
@@ -241,18 +296,18 @@ impl<'a> Ops<'a> {
     }
 
     fn line(&mut self) -> Result<&'a [u8], Box<Fault>> {
-        let rest = &self.bytes[self.at..];
-        let end = rest.iter().position(|byte| *byte == b'\n');
+        let end = self.rest.iter().position(|byte| *byte == b'\n');
         let end = end.ok_or_else(|| Fault::malformed("the end of the input", "the end of a line"))?;
-        self.at += end + 1;
-        Ok(&rest[..end])
+        let line = &self.rest[..end];
+        self.rest = &self.rest[end + 1..];
+        Ok(line)
     }
 
     fn two_lines(&mut self) -> Result<&'a [u8], Box<Fault>> {
-        let start = self.at;
+        let rest = self.rest;
         self.line()?;
         self.line()?;
-        Ok(&self.bytes[start..self.at])
+        Ok(&rest[..rest.len() - self.rest.len()])
     }
 
     /// Text as Python 2 has written it; without escapes.

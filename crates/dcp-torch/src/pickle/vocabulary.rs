@@ -41,6 +41,24 @@ pub(crate) trait Vocabulary<'a>: Sized {
         None
     }
 
+    /// Whether there are records: objects that are leaves, of a state of leaves.
+    fn has_records(&self) -> bool {
+        false
+    }
+
+    /// The leaf that an object of a class is with a state of these names and values: what [`make`](Self::make),
+    /// [`set_state`](Self::set_state) and [`leaf`](Self::leaf) come to. `None` if it is no leaf or anything is wrong: then they are asked.
+    fn record(&mut self, class: &Self::Atom, names: &[&'a str], values: &[Node<'a, Self>]) -> Option<Self::Atom> {
+        let _ = (class, names, values);
+        None
+    }
+
+    /// What [`call`](Self::call) makes of one tuple of ints, if that is a leaf and sound. May be called again for the same.
+    fn call_ints(&mut self, callable: &Self::Atom, ints: &[i64]) -> Option<Self::Atom> {
+        let _ = (callable, ints);
+        None
+    }
+
     /// `object.append(item)` for each item: a subclass of list.
     fn append(&mut self, object: &mut Self::Object, items: Vec<Node<'a, Self>>) -> Result<(), Box<Fault>> {
         let _ = (object, items);

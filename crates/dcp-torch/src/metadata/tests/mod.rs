@@ -1,7 +1,9 @@
 mod damage;
 mod fixtures;
 mod hostile;
+mod records;
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,22 @@ use bytes::Bytes;
 use dcp_storage::{Finding, StorageError, StorePath, Strictness};
 
 use super::{Index, decode};
+
+thread_local! {
+    static HAS_RECORDS: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Whether indexes are read by records, where there are any.
+pub(super) fn has_records() -> bool {
+    HAS_RECORDS.get()
+}
+
+fn without_records<T>(run: impl FnOnce() -> T) -> T {
+    HAS_RECORDS.set(false);
+    let result = run();
+    HAS_RECORDS.set(true);
+    result
+}
 
 fn fixtures(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(kind)

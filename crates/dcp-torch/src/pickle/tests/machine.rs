@@ -136,6 +136,18 @@ fn memory_follows_the_input() {
 }
 
 #[test]
+fn containers_that_no_pickler_would_write_are_limited() {
+    for container in [&b"]"[..], b"}", b"\x8f"] {
+        let many = container.repeat(1 << 22);
+        let (fault, peak) = peak_of(|| fault(&[&many[..], b"."].concat()));
+        assert!(matches!(fault, Fault::Limit { .. }), "{fault:?}");
+        assert!(peak < 60 * many.len(), "{peak}");
+    }
+    let few = [b"(".to_vec(), b"]".repeat(1 << 16), b"t.".to_vec()].concat();
+    assert!(load(&few).is_ok());
+}
+
+#[test]
 fn a_node_is_small() {
     assert!(size_of::<Node<'_, super::symbols::Symbols>>() <= 48);
 }
