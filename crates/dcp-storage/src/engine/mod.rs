@@ -7,5 +7,5 @@ mod write;
 
 pub(crate) use ask::answer;
 pub(crate) use read::{Wanted, read};
-pub(crate) use whole::read_whole;
+pub(crate) use whole::{read_all, read_whole};
 pub(crate) use write::write_file;

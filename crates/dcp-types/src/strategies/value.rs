@@ -49,7 +49,23 @@ fn plain() -> impl Strategy<Value = Value> + Clone {
 /// The names that are used, mostly around something that is not of that type.
 fn typed(inner: impl Strategy<Value = Value> + Clone) -> impl Strategy<Value = Typed> + Clone {
     let names = select(&[Typed::SET, Typed::TORCH_SIZE, Typed::DICT, Typed::TORCH_PARAMETER, Typed::INT, "a.b.C"]);
-    (names, inner).prop_map(|(name, value)| Typed::new(name, value))
+    let typed = (names, inner).prop_map(|(name, value)| Typed::new(name, value));
+    typed.prop_filter("said plainly", |typed| !is_plainer(typed))
+}
+
+/// Whether a value says in a special way what can be said plainly: other languages have one form for both.
+fn is_plainer(typed: &Typed) -> bool {
+    let has_plain_key = |pair: &Value| match pair {
+        Value::Tuple(pair) => matches!(pair.first(), Some(Value::Str(_) | Value::Int(_))),
+        _ => false,
+    };
+    match (&*typed.name, &*typed.value) {
+        (Typed::DICT, Value::List(pairs)) => pairs.iter().all(has_plain_key),
+        (Typed::INT, Value::Str(digits)) => {
+            digits.parse::<i128>().is_ok_and(|int| (i64::MIN.into()..=u64::MAX.into()).contains(&int))
+        }
+        _ => false,
+    }
 }
 
 /// Tensors that look into a storage through strides: overlapping, transposed, with gaps, expanded, empty.
