@@ -91,6 +91,15 @@ fn streams_that_are_not_what_the_index_says_are_refused() {
     assert!(refused(&zstd(&archive(&late)), float32()).contains("before the pickle"));
 }
 
+/// Looking at the head again after each of them would take for ever.
+#[test]
+fn many_small_frames_are_one_stream() {
+    let frames = zstd(b"P").repeat(200_000);
+    assert!(decode(&frames, float32(), 4096, 64).is_err());
+    let frames: Vec<u8> = archive(&tensor(DATA)).iter().flat_map(|byte| zstd(&[*byte])).collect();
+    assert_eq!(decode(&frames, float32(), 4096, 64).expect("decodes").0, DATA);
+}
+
 #[test]
 fn little_is_kept_of_a_stream_that_never_ends() {
     // 64 MiB of zeros where the tensor should begin, and after it.

@@ -188,3 +188,42 @@ fn holds_state(node: &ObjectNode<'_>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::archive::sample::{archive, record};
+
+    fn read_tree(pickle: &[u8]) -> Result<TreeRead, Lack> {
+        let bytes = archive(&[record("a/data.pkl", pickle), record("a/version", b"3\n")]);
+        let known = Known::whole(Bytes::from(bytes));
+        SavedTree::read(&Archive::read(&known)?, &known)
+    }
+
+    /// Dicts in dicts under one key of this length, and in the innermost so many leaves.
+    fn nested(key: usize, levels: usize, leaves: u16) -> Vec<u8> {
+        let mut pickle = b"\x80\x02}X".to_vec();
+        pickle.extend((key as u32).to_le_bytes());
+        pickle.resize(pickle.len() + key, b'k');
+        pickle.extend(b"q\x00");
+        pickle.extend(b"}h\x00".repeat(levels - 1));
+        pickle.extend(b"}(");
+        (0..leaves).for_each(|leaf| pickle.extend([b'M', leaf as u8, (leaf >> 8) as u8, b'N']));
+        pickle.push(b'u');
+        pickle.extend(b"s".repeat(levels));
+        pickle.push(b'.');
+        pickle
+    }
+
+    #[test]
+    fn names_cost_what_the_pickle_is_worth() {
+        match read_tree(&nested(10, 20, 1000)) {
+            Ok(TreeRead::Done(tree)) => assert_eq!(tree.leaves.len(), 1000),
+            other => panic!("{other:?}"),
+        }
+        let fault = read_tree(&nested(60_000, 20, 1000)).expect_err("1.2 GB of names").into_fault();
+        assert!(fault.reason().contains("names"), "{fault:?}");
+    }
+}
