@@ -60,6 +60,8 @@ impl StoredBytes {
 /// The versions of the archive format that are read, as PyTorch's `kMinSupportedFileFormatVersion` and
 /// `kMaxSupportedFileFormatVersion` have it.
 const VERSIONS: std::ops::RangeInclusive<u64> = 1..=10;
+/// The largest table of contents that is read: about a million entries.
+const MAX_DIRECTORY: u64 = 64 << 20;
 /// The largest of the records that are read whole, but for the pickle.
 const MAX_RECORD: u64 = 1 << 10;
 /// The largest pickle of a state or object that is read.
@@ -68,7 +70,12 @@ pub(crate) const MAX_PICKLE: u64 = 1 << 30;
 impl Archive {
     /// Reads the table of contents and the records that say how to read the rest.
     pub(crate) fn read(known: &Known) -> Result<Self, Lack> {
-        let directory = Directory::read(known)?;
+        Self::read_small(known, MAX_DIRECTORY)
+    }
+
+    /// The same, if the table of contents has at most so many bytes.
+    pub(crate) fn read_small(known: &Known, longest: u64) -> Result<Self, Lack> {
+        let directory = Directory::read(known, longest)?;
         let Some(pickle) = directory.entries().iter().find(|entry| is_pickle(&entry.name)) else {
             return Err(malformed(0, "it has no data.pkl: no archive of torch.save"));
         };

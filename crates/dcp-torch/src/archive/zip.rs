@@ -40,14 +40,12 @@ const CENTRAL_LENGTH: u64 = 46;
 const END_LENGTH: u64 = 22;
 const END64_LENGTH: u64 = 56;
 const LOCATOR64_LENGTH: u64 = 20;
-/// The largest directory that is read: about a million entries.
-const MAX_DIRECTORY: u64 = 64 << 20;
 
 impl Directory {
-    /// Reads the end of an archive, then its directory.
-    pub(crate) fn read(known: &Known) -> Result<Self, Lack> {
+    /// Reads the end of an archive, then its directory, if it is not too long.
+    pub(crate) fn read(known: &Known, longest: u64) -> Result<Self, Lack> {
         let end = End::read(known)?;
-        if end.length > MAX_DIRECTORY {
+        if end.length > longest {
             return Err(unreadable(end.start, format!("a directory of {} bytes", end.length)));
         }
         let bytes = known.get(end.start, end.length)?;

@@ -22,8 +22,8 @@ const SMALL: u64 = 16 << 10;
 const BATCH: usize = 1024;
 /// About how many bytes are asked for at a time after that.
 const ROUND_BYTES: u64 = 16 << 20;
-/// The largest pickle of a tensor: it says a few numbers.
-const TENSOR_PICKLE: u64 = 64 << 10;
+/// The largest pickle of a tensor, and the largest directory of its archive: they say a few numbers.
+const TENSOR_RECORDS: u64 = 64 << 10;
 /// An archive that has asked for bytes so often leads nowhere.
 const ROUNDS: usize = 32;
 
@@ -220,8 +220,8 @@ impl Locate {
             return self.look_into_blob(search, &self.fqn(item), tensor, sizes);
         }
         let known = search.known.up_to(length);
-        let archive = Archive::read(&known)?;
-        let (pickle, at) = archive.pickle(&known, TENSOR_PICKLE)?;
+        let archive = Archive::read_small(&known, TENSOR_RECORDS)?;
+        let (pickle, at) = archive.pickle(&known, TENSOR_RECORDS)?;
         let (found, _) = object::tensor(&pickle).map_err(|fault| fault.at(at))?;
         check(&found, tensor, sizes).map_err(|reason| malformed(at, reason))?;
         let stored = archive.storage(&known, &found.storage.key)?;
