@@ -136,26 +136,20 @@ fn boxes<'a>(
     view: ViewMut<'a>,
     traits: &StoreTraits,
 ) -> Result<Vec<Task<'a>>, TypesError> {
-    let mut tasks = Vec::new();
-    let mut stack = vec![(region, view)];
-    while let Some((region, view)) = stack.pop() {
-        let widest = (0..region.ndim()).find(|&dim| region.sizes()[dim] > 1);
-        let runs = grid.runs(&region)?;
-        let bytes = bytes_to_read(&runs, traits);
-        match widest {
-            Some(dim) if bytes > traits.read_size => {
-                let rows = region.sizes()[dim];
-                let row = (bytes / rows).max(1);
-                let low_rows = (traits.read_size / row).clamp(1, rows - 1);
-                let (low, high) = region.split(dim, region.offsets()[dim] + low_rows);
-                let (low_view, high_view) = view.split_at(dim, low_rows)?;
-                stack.push((high, high_view));
-                stack.push((low, low_view));
-            }
-            _ => tasks.push(Task::Runs { extent: Arc::clone(extent), runs, target: Target::View(view) }),
-        }
-    }
-    Ok(tasks)
+    let cut = |region: &Region| {
+        let bytes = bytes_to_read(&grid.runs(region)?, traits);
+        let widest = (0..region.ndim()).find(|&dim| region.sizes()[dim] > 1).filter(|_| bytes > traits.read_size);
+        Ok(widest.map(|dim| {
+            let rows = region.sizes()[dim];
+            let row = (bytes / rows).max(1);
+            (dim, (traits.read_size / row).clamp(1, rows - 1))
+        }))
+    };
+    let task = |(region, view)| {
+        let (extent, runs) = (Arc::clone(extent), grid.runs(&region)?);
+        Ok(Task::Runs { extent, runs, target: Target::View(view) })
+    };
+    pieces(region, view, cut)?.into_iter().map(task).collect()
 }
 
 /// About how many bytes are read for a region: short runs with small gaps are read with what lies between them.
@@ -173,21 +167,32 @@ fn tangled<'a>(
     view: ViewMut<'a>,
     traits: &StoreTraits,
 ) -> Result<Vec<Task<'a>>, TypesError> {
-    let mut tasks = Vec::new();
+    let task = |(region, view)| {
+        let gathered = Gathered { grid: grid.clone(), region, target: Target::View(view) };
+        Task::Gathered { extent: Arc::clone(extent), gathered }
+    };
+    let pieces = pieces(region, view, |region| Ok(gather::cut(grid, region, traits.read_size, false)))?;
+    Ok(pieces.into_iter().map(task).collect())
+}
+
+/// A region and its destination, in pieces: each is cut, after so many rows of a dimension, until `cut` leaves it whole.
+fn pieces<'a>(
+    region: Region,
+    view: ViewMut<'a>,
+    cut: impl Fn(&Region) -> Result<Option<(usize, u64)>, TypesError>,
+) -> Result<Vec<(Region, ViewMut<'a>)>, TypesError> {
+    let mut pieces = Vec::new();
     let mut stack = vec![(region, view)];
     while let Some((region, view)) = stack.pop() {
-        match gather::cut(grid, &region, traits.read_size, false) {
+        match cut(&region)? {
             Some((dim, rows)) => {
                 let (low, high) = region.split(dim, region.offsets()[dim] + rows);
                 let (low_view, high_view) = view.split_at(dim, rows)?;
                 stack.push((high, high_view));
                 stack.push((low, low_view));
             }
-            None => {
-                let gathered = Gathered { grid: grid.clone(), region, target: Target::View(view) };
-                tasks.push(Task::Gathered { extent: Arc::clone(extent), gathered });
-            }
+            None => pieces.push((region, view)),
         }
     }
-    Ok(tasks)
+    Ok(pieces)
 }
