@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use dcp_storage::{StorePath, Strictness};
 
-use crate::archive::{Archive, Known};
+use crate::archive::{Archive, Known, MAX_PICKLE};
 use crate::{metadata, object};
 
 /// Reads bytes as an index, and as the pickle of an item.
@@ -20,6 +20,9 @@ pub fn archive(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
     drop(object::decode_strictly(&bytes, "a value", Strictness::Strict));
     let known = Known::whole(bytes.clone());
-    drop(Archive::read(&known).and_then(|archive| object::SavedTree::read(&archive, &known)));
-    drop(crate::dcp::read_head(&bytes));
+    drop(Archive::read(&known).and_then(|archive| {
+        let (pickle, start) = archive.pickle(&known, MAX_PICKLE)?;
+        object::SavedTree::read(&archive, &known, &pickle, start)
+    }));
+    crate::dcp::read_head(&bytes);
 }

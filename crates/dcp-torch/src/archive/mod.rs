@@ -2,6 +2,7 @@
 
 mod fields;
 mod known;
+mod local;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
@@ -9,8 +10,8 @@ mod tests;
 mod write;
 mod zip;
 
-pub(crate) use fields::Fields;
 pub(crate) use known::{Fault, Known, Lack, Wrong, malformed, unreadable};
+pub(crate) use local::LocalHeader;
 pub(crate) use write::ArchiveWriter;
 
 use std::sync::Arc;

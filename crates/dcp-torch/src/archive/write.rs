@@ -1,5 +1,7 @@
 //! Writes archives as PyTorch does (`caffe2/serialize/inline_container.cc`, `miniz`): byte for byte what it would write.
 
+use super::LocalHeader;
+
 /// An archive that is being written. Records are named without their prefix.
 pub(crate) struct ArchiveWriter {
     out: Vec<u8>,
@@ -20,7 +22,6 @@ struct Written {
 
 /// Payloads start at multiples of this.
 const ALIGNMENT: u64 = 64;
-const LOCAL_LENGTH: u64 = 30;
 /// What does not fit is in a zip64 field.
 const LONG: u64 = u32::MAX as u64;
 /// Names are UTF-8.
@@ -80,7 +81,7 @@ impl ArchiveWriter {
     fn begin(&mut self, name: &str, size: u64) {
         let (name, header) = (format!("archive/{name}"), self.position);
         let long = local_zip64(size, header);
-        let unpadded = header + LOCAL_LENGTH + name.len() as u64 + long.len() as u64 + 4;
+        let unpadded = header + LocalHeader::LENGTH as u64 + name.len() as u64 + long.len() as u64 + 4;
         let padding = (unpadded.next_multiple_of(ALIGNMENT) - unpadded) as u16;
         let extra = long.len() as u16 + 4 + padding;
         self.put(b"PK\x03\x04\0\0");

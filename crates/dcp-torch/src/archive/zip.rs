@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::fields::Fields;
 use super::known::{Known, Lack, malformed, unreadable};
+use super::local::LocalHeader;
 
 /// An entry of an archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,13 +30,12 @@ pub(crate) struct Directory {
     start: u64,
 }
 
-const LOCAL: u32 = 0x0403_4b50;
 const CENTRAL: u32 = 0x0201_4b50;
 const END: u32 = 0x0605_4b50;
 const END64: u32 = 0x0606_4b50;
 const LOCATOR64: u32 = 0x0706_4b50;
 /// Sizes in bytes of records without their variable parts.
-const LOCAL_LENGTH: u64 = 30;
+const LOCAL_LENGTH: u64 = LocalHeader::LENGTH as u64;
 const CENTRAL_LENGTH: u64 = 46;
 const END_LENGTH: u64 = 22;
 const END64_LENGTH: u64 = 56;
@@ -65,16 +65,13 @@ impl Directory {
     /// Where the content of an entry starts: after its local header, which says how long it is itself.
     pub(crate) fn content_of(&self, known: &Known, entry: &Entry) -> Result<u64, Lack> {
         let header = known.get(entry.header, LOCAL_LENGTH + entry.name.len() as u64)?;
-        let mut fields = Fields::new(&header);
-        if fields.u32() != LOCAL {
+        let Some(LocalHeader { name, extra }) = LocalHeader::read(&header) else {
             return Err(malformed(entry.header, format!("{} has no local header", entry.name)));
-        }
-        fields.skip(22);
-        let (name, extra) = (u64::from(fields.u16()), u64::from(fields.u16()));
-        if name != entry.name.len() as u64 || header[LOCAL_LENGTH as usize..] != *entry.name.as_bytes() {
+        };
+        if usize::from(name) != entry.name.len() || header[LocalHeader::LENGTH..] != *entry.name.as_bytes() {
             return Err(malformed(entry.header, format!("the local header of {} has another name", entry.name)));
         }
-        let start = entry.header + LOCAL_LENGTH + name + extra;
+        let start = entry.header + LOCAL_LENGTH + u64::from(name) + u64::from(extra);
         let next = self.entries.partition_point(|other| other.header <= entry.header);
         let limit = self.entries.get(next).map_or(self.start, |next| next.header);
         if start.checked_add(entry.size).is_none_or(|end| end > limit) {

@@ -2,7 +2,7 @@
 //! the pickle ends where it says so itself, other records where a data descriptor follows them, and the storage is as long
 //! as the pickle says.
 
-use crate::archive::{ByteOrder, Fields, Lack, malformed, unreadable};
+use crate::archive::{ByteOrder, Lack, LocalHeader, malformed, unreadable};
 use crate::object::{self, TensorRef};
 
 /// What an archive says before its tensor's bytes.
@@ -14,9 +14,7 @@ pub(super) struct Head {
     pub(super) payload: u64,
 }
 
-const LOCAL: u32 = 0x0403_4b50;
 const DESCRIPTOR: &[u8] = b"PK\x07\x08";
-const LOCAL_LENGTH: usize = 30;
 
 impl Head {
     /// Reads the beginning of an archive; `None` if more of it is needed.
@@ -25,17 +23,14 @@ impl Head {
         let mut tensor = None;
         let mut order = ByteOrder::Little;
         loop {
-            let Some(record) = bytes[at..].get(..LOCAL_LENGTH) else { return Ok(None) };
-            let mut fields = Fields::new(record);
-            if fields.u32() != LOCAL {
+            let Some(record) = bytes[at..].get(..LocalHeader::LENGTH) else { return Ok(None) };
+            let Some(header) = LocalHeader::read(record) else {
                 return Err(malformed(at as u64, "an entry of a zip archive is expected"));
-            }
-            fields.skip(22);
-            let (name, extra) = (usize::from(fields.u16()), usize::from(fields.u16()));
-            let start = at + LOCAL_LENGTH + name + extra;
-            let (Some(name), Some(content)) =
-                (bytes.get(at + LOCAL_LENGTH..).and_then(|rest| rest.get(..name)), bytes.get(start..))
-            else {
+            };
+            let named = at + LocalHeader::LENGTH;
+            let after_name = named + usize::from(header.name);
+            let start = after_name + usize::from(header.extra);
+            let (Some(name), Some(content)) = (bytes.get(named..after_name), bytes.get(start..)) else {
                 return Ok(None);
             };
             let name = std::str::from_utf8(name).map_err(|_| malformed(at as u64, "a name is not UTF-8"))?;
@@ -67,7 +62,8 @@ impl Head {
             let after = start + length;
             // A descriptor has sizes of 4 bytes, or of 8.
             let next = [16, 24].into_iter().find(|descriptor| {
-                bytes.get(after + descriptor..).and_then(<[u8]>::first_chunk) == Some(&LOCAL.to_le_bytes())
+                bytes.get(after + descriptor..).and_then(<[u8]>::first_chunk)
+                    == Some(&LocalHeader::SIGNATURE.to_le_bytes())
             });
             match next {
                 Some(descriptor) => at = after + descriptor,

@@ -225,13 +225,7 @@ impl Locate {
         let (found, _) = object::tensor(&pickle).map_err(|fault| fault.at(at))?;
         check(&found, tensor, sizes).map_err(|reason| malformed(at, reason))?;
         let stored = archive.storage(&known, &found.storage.key)?;
-        if stored.length != found.storage.length {
-            let (expected, length) = (found.storage.length, stored.length);
-            return Err(malformed(
-                stored.offset,
-                format!("its storage should have {expected} bytes, but has {length}"),
-            ));
-        }
+        found.storage.check(stored.length).map_err(|reason| malformed(stored.offset, reason))?;
         let layout = found.layout(archive.byte_order);
         Ok(Locator::Extent(stored.extent(search.file.clone(), search.offset, layout)))
     }

@@ -30,6 +30,21 @@ pub(crate) struct StorageRef {
     pub(crate) length: u64,
 }
 
+impl StorageRef {
+    /// Checks that the archive has as many bytes as the pickle says.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(crate) fn check(&self, found: u64) -> Result<(), String> {
+        let Self { key, length, .. } = self;
+        if found == *length {
+            Ok(())
+        } else {
+            Err(format!("storage {key} should have {length} bytes, but has {found}"))
+        }
+    }
+}
+
 impl TensorRef {
     /// Checks that every element lies in the storage.
     ///

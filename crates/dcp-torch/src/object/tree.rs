@@ -8,7 +8,7 @@ use super::read::{ObjectFault, read};
 use super::tensor::TensorRef;
 use super::value::{Converter, NoValue};
 use super::vocabulary::{Object, ObjectNode};
-use crate::archive::{Archive, Known, Lack, MAX_PICKLE, unreadable};
+use crate::archive::{Archive, Known, Lack, unreadable};
 use crate::pickle::{Node, Pair};
 
 /// The leaves of a state.
@@ -46,10 +46,9 @@ const MAX_NAMES: usize = 32 << 20;
 const MAX_INSIDE: u64 = 1 << 30;
 
 impl SavedTree {
-    /// Reads the tree, and what its values need of the storages.
-    pub(crate) fn read(archive: &Archive, known: &Known) -> Result<TreeRead, Lack> {
-        let (pickle, start) = archive.pickle(known, MAX_PICKLE)?;
-        let outcome = read(&pickle, |root, _| {
+    /// Reads the tree from the archive's pickle, which starts at `start`, and what its values need of the storages.
+    pub(crate) fn read(archive: &Archive, known: &Known, pickle: &[u8], start: u64) -> Result<TreeRead, Lack> {
+        let outcome = read(pickle, |root, _| {
             let converter = Converter::new(archive, known, pickle.len());
             let mut walk = Walk { converter, leaves: Vec::new(), names: MAX_NAMES + 4 * pickle.len() };
             Ok(walk.node(root, &mut Vec::new()).and_then(|()| walk.finish()))
@@ -141,10 +140,7 @@ impl Walk<'_> {
 
     fn tensor(&mut self, tensor: &TensorRef, path: &[Segment]) -> Result<(), Stop> {
         let found = self.converter.archive.storage_length(&tensor.storage.key).map_err(Stop::Lack)?;
-        if found != tensor.storage.length {
-            let (key, expected) = (&tensor.storage.key, tensor.storage.length);
-            return Err(Stop::Fault(format!("storage {key} should have {expected} bytes, but has {found}")));
-        }
+        tensor.storage.check(found).map_err(Stop::Fault)?;
         // What shows far more than it stores is no state.
         let content = match tensor.nbytes() > found.max(TensorValue::MAX_EXPANDED) {
             true => LeafContent::Foreign,
@@ -199,7 +195,7 @@ mod tests {
     fn read_tree(pickle: &[u8]) -> Result<TreeRead, Lack> {
         let bytes = archive(&[record("a/data.pkl", pickle), record("a/version", b"3\n")]);
         let known = Known::whole(Bytes::from(bytes));
-        SavedTree::read(&Archive::read(&known)?, &known)
+        SavedTree::read(&Archive::read(&known)?, &known, pickle, 0)
     }
 
     /// Dicts in dicts under one key of this length, and in the innermost so many leaves.

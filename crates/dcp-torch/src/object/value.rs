@@ -197,10 +197,7 @@ impl<'s> Converter<'s> {
             let none = Shape::new([0]).and_then(|shape| TensorValue::new(*dtype, shape, Bytes::new()));
             return none.map_err(|_| NoValue::Foreign);
         };
-        if bytes.len() as u64 != storage.length {
-            let (key, expected, found) = (&storage.key, storage.length, bytes.len());
-            return Err(NoValue::Fault(format!("storage {key} should have {expected} bytes, but has {found}")));
-        }
+        storage.check(bytes.len() as u64).map_err(NoValue::Fault)?;
         // What is too large for these types stays as it is.
         let shape = Shape::new(shape.iter().copied()).map_err(|_| NoValue::Foreign)?;
         let strided = TensorValue::strided(*dtype, shape, strides.iter().copied(), *offset, bytes);

@@ -35,8 +35,8 @@ impl ReadSaved {
 
     fn read(&self) -> Result<Result<SavedFile, Vec<(u64, u64)>>, Lack> {
         let archive = Archive::read(&self.known)?;
-        let (pickle, _) = archive.pickle(&self.known, MAX_PICKLE)?;
-        let leaves = match SavedTree::read(&archive, &self.known)? {
+        let (pickle, start) = archive.pickle(&self.known, MAX_PICKLE)?;
+        let leaves = match SavedTree::read(&archive, &self.known, &pickle, start)? {
             TreeRead::Done(tree) => tree.leaves,
             TreeRead::Needs(ranges) => return Ok(Err(ranges)),
         };
