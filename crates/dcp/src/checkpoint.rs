@@ -56,7 +56,7 @@ impl Checkpoint {
     }
 
     fn open_as(at: Location, strictness: Strictness) -> Result<Self, Error> {
-        Self::open_in(at.store(true)?, strictness)
+        Self::open_in(at.store()?, strictness)
     }
 
     pub(crate) fn open_in(store: Arc<dyn Store>, strictness: Strictness) -> Result<Self, Error> {

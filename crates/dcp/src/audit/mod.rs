@@ -86,7 +86,7 @@ impl<'p> Auditor<'p> {
     /// wrong with the checkpoint itself is in the [`Audit`], be it that its index cannot be read.
     pub fn audit(&self, at: impl Into<Location>) -> Result<Audit, Error> {
         let start = Instant::now();
-        let store = at.into().store(true)?;
+        let store = at.into().store()?;
         let mut audit = Audit::new(store.location());
         match Checkpoint::open_in(store, Strictness::Salvage) {
             Ok(checkpoint) => audit = Run::new(&checkpoint, self).finish()?,

@@ -203,7 +203,7 @@ impl<'a> Saver<'a> {
             Some(format) => Arc::clone(format),
             None => formats::default_format(self.files_per_rank)?,
         };
-        let store = to.into().store(self.fsync)?;
+        let store = to.into().store_for(&*format, self.fsync)?;
         Ok(Writer::Own(ComposedWriter::new(format, store).overwrite(self.overwrite)))
     }
 
