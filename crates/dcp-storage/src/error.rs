@@ -174,6 +174,15 @@ pub enum StorageError {
         /// What it cannot express.
         what: String,
     },
+    /// A store in which several ranks cannot write one object together.
+    #[error(
+        "{location} cannot take one file from several writers; save in a format of several files, and convert the checkpoint \
+         where there is a file system"
+    )]
+    NotShared {
+        /// The store.
+        location: String,
+    },
     /// A planner has no bytes for an item.
     #[error("no bytes to write for {fqn}: {source}")]
     NoSource {
@@ -262,6 +271,7 @@ impl StorageError {
             Self::Unreadable { .. } => "unreadable",
             Self::Harmful { .. } => "harmful",
             Self::Unsupported { .. } => "unsupported",
+            Self::NotShared { .. } => "not-shared",
             Self::NoSource { .. } => "no-source",
             Self::Source { .. } => "source",
             Self::SourceLength { .. } => "source-length",

@@ -101,6 +101,8 @@ pub enum Capability {
     /// Naming and discarding unfinished uploads, also those that another handle has begun: without [`Reopen`](Self::Reopen)
     /// there is not this either.
     Unfinished,
+    /// Objects that several write together ([`Store::shared`]): without [`Unfinished`](Self::Unfinished) there is not this either.
+    Shared,
 }
 
 /// A contract was broken.

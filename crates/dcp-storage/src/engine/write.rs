@@ -1,13 +1,12 @@
 //! Writes one file: its segments in order, with running checksums.
 
-use dcp_types::{DataError, Source, WriteWhat};
+use dcp_types::{Source, WriteWhat};
 
+use super::pieces::Pieces;
 use crate::{
     FileLayout, Io, Segment, StorageError, Store, StorePath, Upload, WriteSource, WrittenFile, WrittenSegment,
 };
 
-/// Bytes are checksummed and then written in pieces of this size, so that the second pass finds them in the cache.
-const PIECE: usize = Io::WRITE_BUFFER as usize;
 /// Shorter pieces are gathered, so that small tensors do not cost a write each.
 const GATHER: usize = 64 << 10;
 
@@ -33,9 +32,6 @@ pub(crate) async fn write_file(
     }
     file.finish(segments).await
 }
-
-/// Copies bytes from an offset on.
-type ReadAt<'a> = dyn Fn(u64, &mut [u8]) -> Result<(), DataError> + Sync + 'a;
 
 struct OpenFile<'a> {
     upload: Box<dyn Upload>,
@@ -80,44 +76,9 @@ impl OpenFile<'_> {
     }
 
     async fn put_item(&mut self, content: &Source<'_>, sums: &mut BlockSums) -> Result<(), StorageError> {
-        let failed = |source: DataError, path: &StorePath| StorageError::Source { path: path.clone(), source };
-        match content {
-            Source::Bytes(bytes) => self.put_summed(bytes, sums).await,
-            Source::View(view) => match view.as_bytes() {
-                Some(bytes) => self.put_summed(bytes, sums).await,
-                None => {
-                    let read = |offset: u64, out: &mut [u8]| view.read_at(offset, out).map_err(DataError::from);
-                    self.put_staged(view.nbytes(), &read, sums).await
-                }
-            },
-            Source::Lazy(lazy) => {
-                let length = byte_length(content);
-                self.put_staged(length, &|offset, out| lazy.read_at(offset, out), sums).await
-            }
-            Source::Shared(shared) => {
-                let length = byte_length(content);
-                self.put_staged(length, &|offset, out| shared.read_at(offset, out), sums).await
-            }
-            other => Err(failed(format!("{other:?} cannot be written").into(), &self.path)),
-        }
-    }
-
-    /// Bytes that must be copied together first, in pieces.
-    async fn put_staged(&mut self, length: u64, read: &ReadAt<'_>, sums: &mut BlockSums) -> Result<(), StorageError> {
-        let mut stage = vec![0; length.min(PIECE as u64) as usize];
-        let mut offset = 0;
-        while offset < length {
-            let piece = &mut stage[..(length - offset).min(PIECE as u64) as usize];
-            let failed = |source| StorageError::Source { path: self.path.clone(), source };
-            read(offset, piece).map_err(failed)?;
-            self.put_summed(piece, sums).await?;
-            offset += piece.len() as u64;
-        }
-        Ok(())
-    }
-
-    async fn put_summed(&mut self, bytes: &[u8], sums: &mut BlockSums) -> Result<(), StorageError> {
-        for piece in bytes.chunks(PIECE) {
+        let path = self.path.clone();
+        let mut pieces = Pieces::of(content, &path)?;
+        while let Some(piece) = pieces.next(&path)? {
             sums.add(piece);
             self.put(piece).await?;
         }
@@ -156,10 +117,6 @@ impl OpenFile<'_> {
             Err(StorageError::LostWrite { path, expected: size, found: stored.size })
         }
     }
-}
-
-fn byte_length(content: &Source<'_>) -> u64 {
-    content.tensor_type().map_or(0, |(dtype, shape)| shape.iter().product::<u64>() * dtype.size())
 }
 
 /// CRC-32 checksums of the blocks of a stream.
