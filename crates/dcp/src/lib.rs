@@ -31,8 +31,8 @@ pub use dcp_native::NativeFormat;
 pub use dcp_planner::{LoadPlanner, PlanError, Problem, SavePlanner};
 pub use dcp_stateful::{AppState, FromValue, Stateful, StatefulError, part, part_mut, value, whole, whole_mut};
 pub use dcp_storage::{
-    ComposedReader, ComposedWriter, Finding, Format, MemoryStore, ReadReport, StorageError, StorageReader,
-    StorageWriter, Store, Verify, WriteReport,
+    ComposedReader, ComposedWriter, Finding, Format, MemoryStore, OneObject, ReadReport, StorageError, StorageReader,
+    StorageWriter, Store, StorePath, Verify, WriteReport,
 };
 #[cfg(feature = "torch")]
 pub use dcp_torch::{DcpFormat, TorchSaveFormat};

@@ -4,6 +4,7 @@
 mod again;
 mod expected;
 mod meshes;
+mod one_file;
 mod overwrite;
 mod pytorch;
 mod round_trip;

@@ -74,7 +74,7 @@ proptest! {
 }
 
 /// By names: an index lists objects of all ranks where they were declared.
-fn sorted(tree: Loaded) -> Loaded {
+pub(crate) fn sorted(tree: Loaded) -> Loaded {
     let mut entries: Vec<_> = tree.into_iter().collect();
     entries.sort_by(|(left, _), (right, _)| left.cmp(right));
     entries.into_iter().map(|(key, node)| (key, sorted_node(node))).collect::<Dict<_>>()

@@ -11,7 +11,7 @@ use dcp_types::{Fqn, GlobalPlan, Rank, Value};
 
 use super::open::{Open, rank_of};
 use super::{summary, write};
-use crate::{metadata, object};
+use crate::{metadata, object, tuples};
 
 /// PyTorch's format, as its `FileSystemWriter` writes it: a directory of `.metadata` and `.distcp` files.
 ///
@@ -69,7 +69,7 @@ impl Format for DcpFormat {
     }
 
     fn check(&self, plan: &GlobalPlan) -> Result<(), StorageError> {
-        write::check(plan)
+        tuples::refuse(plan, self.name())
     }
 
     fn encode_value(&self, fqn: &Fqn, value: &Value) -> Result<Bytes, StorageError> {

@@ -5,19 +5,10 @@ use std::collections::BinaryHeap;
 
 use bytes::Bytes;
 use dcp_storage::{DataName, FileLayout, Generation, Segment, StorageError, WrittenSegment};
-use dcp_types::{DType, GlobalPlan, Rank, Segment as Step, WriteItem, WriteWhat};
+use dcp_types::{DType, GlobalPlan, Rank, WriteItem, WriteWhat};
 
 use super::format::unsupported;
 use crate::object::TensorArchive;
-
-/// Whether PyTorch has a place for everything: its paths lead through dicts and lists only.
-pub(super) fn check(plan: &GlobalPlan) -> Result<(), StorageError> {
-    let in_tuple = |step: &Step| matches!(step, Step::TupleItem(_));
-    match plan.metadata().entries().find(|(_, entry)| entry.path.segments().iter().any(in_tuple)) {
-        Some((_, entry)) => Err(unsupported(format!("{}: a tensor or dict inside a tuple; use a list", entry.path))),
-        None => Ok(()),
-    }
-}
 
 pub(super) fn lay_out(
     plan: &GlobalPlan,
@@ -25,7 +16,6 @@ pub(super) fn lay_out(
     generation: Generation,
     files_per_rank: u32,
 ) -> Result<Vec<FileLayout>, StorageError> {
-    check(plan)?;
     let files = spread(plan.items_of(rank), files_per_rank);
     let numbered = (0..).zip(files).filter(|(_, file)| !file.values.is_empty() || !file.chunks.is_empty());
     numbered.map(|(number, file)| file.layout(plan, DataName { rank, number, generation })).collect()
