@@ -37,10 +37,7 @@ fn is_state(value: &Value) -> bool {
     match value {
         Value::Dict(_) | Value::Tensor(_) => true,
         Value::List(items) => items.iter().any(is_state),
-        Value::Typed(typed) => match &*typed.name {
-            Typed::ORDERED_DICT | Typed::DICT | Typed::TORCH_PARAMETER => true,
-            _ => false,
-        },
+        Value::Typed(typed) => matches!(&*typed.name, Typed::ORDERED_DICT | Typed::DICT | Typed::TORCH_PARAMETER),
         _ => false,
     }
 }
