@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use dcp::crates::dcp_types::{Tree, Typed};
 use dcp::{
-    Checkpoint, Error, LocalTensor, MemoryStore, OneObject, Saver, StateDict, StorageError, Store, StorePath,
-    TorchSaveFormat, Value,
+    Checkpoint, Collective, DType, DeviceMesh, Error, LocalTensor, MemoryStore, OneObject, Placement, Region, Saver,
+    Shape, StateDict, StorageError, Store, StorePath, TensorSpec, ThreadGroup, TorchSaveFormat, Value, View,
 };
 use dcp_storage::conformance::{Fault, FaultStore, Faults, block_on};
-use dcp_tests::{Case, Leaf, Place, assert_same_tree, cases};
+use dcp_tests::{Case, Leaf, Place, Whole, assert_same_tree, cases, contents};
 use ndarray::Array2;
 use proptest::prelude::*;
 
@@ -116,4 +116,37 @@ fn a_file_is_not_replaced_unasked() {
     let refused = saver.save_dict(&StateDict::new().with("step", 2), Arc::clone(&file)).expect_err("it is there");
     assert!(matches!(&refused, Error::Storage(error) if matches!(**error, StorageError::Exists { .. })), "{refused:?}");
     assert_eq!(Checkpoint::open(file).and_then(|file| file.value("step")).expect("reads"), 1.into());
+}
+
+/// Input and output embeddings, held by four ranks in rows.
+#[test]
+fn one_memory_is_one_storage() {
+    let mesh = Arc::new(DeviceMesh::new([4]).expect("a mesh"));
+    let whole = Whole::new(DType::Float32, Shape::new([8, 5]).expect("a shape"), 1);
+    let shape = whole.shape.clone();
+    let spec = TensorSpec::sharded(DType::Float32, shape, &mesh, vec![Placement::Shard(0)]).expect("a spec");
+    let save = |are_tied: bool, file: &Place| {
+        let outcomes = ThreadGroup::run(4, |rank| {
+            let rows = Region::new([2 * Collective::rank(&rank) as u64, 0], [2, 5]).expect("a region");
+            let [weight, copy] = [0, 1].map(|_| whole.slice(&rows));
+            let tensor = |bytes| {
+                LocalTensor::new(spec.clone(), View::from_bytes(DType::Float32, &[2, 5], bytes).expect("a view"))
+            };
+            let state = StateDict::new()
+                .with("out", tensor(if are_tied { &weight } else { &copy }))
+                .with("in", tensor(&weight));
+            Saver::new().group(&rank).format(TorchSaveFormat::new()).save_dict(&state, Arc::clone(file))
+        });
+        outcomes.into_iter().for_each(|outcome| drop(outcome.expect("no rank panics").expect("saves")));
+    };
+    let sizes = [true, false].map(|are_tied| {
+        let file = file_in(MemoryStore::new());
+        save(are_tied, &file);
+        let checkpoint = Checkpoint::open(Arc::clone(&file)).expect("opens");
+        for name in ["in", "out"] {
+            assert_eq!(checkpoint.tensor(name).expect("reads").bytes(), whole.bytes);
+        }
+        contents(&file).values().map(Vec::len).sum::<usize>()
+    });
+    assert!(sizes[0] + 160 < sizes[1], "{sizes:?}");
 }

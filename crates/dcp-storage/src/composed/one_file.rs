@@ -132,7 +132,7 @@ impl OneFileSave<'_> {
         self.shared()?.abort(&path, &id).await
     }
 
-    /// What all ranks have written. Every tensor must be there whole.
+    /// What all ranks have written. Every tensor must be there whole, once under all its names.
     fn join_up(&self, plan: &GlobalPlan, results: &[(Rank, WriteResult)]) -> Result<TensorsWritten, StorageError> {
         let mut parts = vec![Part::default(); plan.metadata().len()];
         let mut values = Vec::new();
@@ -147,7 +147,7 @@ impl OneFileSave<'_> {
         values.sort_by_key(|(entry, _)| *entry);
         let mut checksums = vec![0; parts.len()];
         for (entry, Part { sum, length: found }) in parts.into_iter().enumerate() {
-            let Some(tensor) = tensor(plan, entry) else { continue };
+            let Some(tensor) = tensor(plan, entry).filter(|_| !plan.ties().contains_key(&entry)) else { continue };
             let expected = tensor.nbytes();
             if found != expected {
                 return Err(StorageError::SourceLength { path: self.format.index_path(), expected, found });

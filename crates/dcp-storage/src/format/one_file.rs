@@ -14,7 +14,8 @@ use crate::StorageError;
 /// * The same arguments give the same result.
 /// * Tensors do not overlap one another, nor what [`complete`](Self::complete) gives.
 pub trait OneFile: Send + Sync {
-    /// Where the tensors start whose chunks a rank writes: in the order of the plan's items, without values.
+    /// Where the tensors start whose chunks a rank writes: in the order of the plan's items, without values and without other names
+    /// of tensors ([`GlobalPlan::ties`]).
     ///
     /// # Errors
     /// [`StorageError::Unsupported`] for what the format cannot express.
@@ -39,7 +40,7 @@ pub struct PlacedChunk {
 /// What all ranks have written, and the values.
 #[derive(Clone, Debug, Default)]
 pub struct TensorsWritten {
-    /// The CRC-32 of each tensor's bytes, by the number of its entry; 0 for entries that are no tensors.
+    /// The CRC-32 of each tensor's bytes, by the number of its entry; 0 for entries that are no tensors, and for other names.
     pub checksums: Vec<u32>,
     /// Values as [`encode_value`](crate::Format::encode_value) has made them, by the numbers of their entries, ascending.
     pub values: Vec<(usize, Bytes)>,

@@ -15,8 +15,9 @@ use crate::object::{self, StateLeaf, pickle_state};
 
 impl OneFile for TorchSaveFormat {
     fn place(&self, plan: &GlobalPlan, rank: Rank) -> Result<Vec<PlacedChunk>, StorageError> {
-        let places = places(plan.metadata());
-        let chunks = plan.items_of(rank).into_iter().filter(|item| item.what != WriteWhat::Value);
+        let places = places(plan);
+        let is_stored = |item: &WriteItem| item.what != WriteWhat::Value && !plan.ties().contains_key(&item.entry);
+        let chunks = plan.items_of(rank).into_iter().filter(is_stored);
         let placed = |item: WriteItem| match places.get(&item.entry) {
             Some(&tensor) => Ok(PlacedChunk { item, tensor }),
             None => Err(unsupported(format!("an item of entry {}, which is no tensor", item.entry))),
@@ -27,14 +28,18 @@ impl OneFile for TorchSaveFormat {
     fn complete(&self, plan: &GlobalPlan, written: &TensorsWritten) -> Result<Vec<Piece>, StorageError> {
         let metadata = plan.metadata();
         let values = values(metadata, &written.values)?;
-        let tree = tree(metadata, |entry, tensor, key| match tensor {
-            Some(tensor) => Some(StateLeaf::Tensor { dtype: tensor.dtype, shape: tensor.shape.dims(), key }),
+        let keys: HashMap<usize, usize> = stored(plan).enumerate().map(|(key, (entry, _))| (entry, key)).collect();
+        let free = keys.len();
+        let tree = tree(metadata, |entry, tensor| match tensor {
+            Some(tensor) => {
+                let key = *keys.get(plan.ties().get(&entry).unwrap_or(&entry))?;
+                Some(StateLeaf::Tensor { dtype: tensor.dtype, shape: tensor.shape.dims(), key })
+            }
             None => values.get(&entry).map(StateLeaf::Value),
         })?;
-        let free = tensors(metadata).count();
         let state = pickle_state(&tree, free).map_err(|fault| unsupported(fault.to_string()))?;
         let (mut archive, mut pieces, mut position) = (ArchiveWriter::storages_first(), Vec::new(), 0);
-        for (key, (entry, tensor)) in tensors(metadata).enumerate() {
+        for (key, (entry, tensor)) in stored(plan).enumerate() {
             let head = archive.begin_storage(&key.to_string(), tensor.nbytes());
             archive.end_storage(written.checksums.get(entry).copied().unwrap_or_default());
             let length = head.len() as u64 + tensor.nbytes();
@@ -52,7 +57,7 @@ impl OneFile for TorchSaveFormat {
 
 /// Refuses a state whose places do not make one tree.
 pub(super) fn check(plan: &GlobalPlan) -> Result<(), StorageError> {
-    tree(plan.metadata(), |_, _, _| Some(())).map(drop)
+    tree(plan.metadata(), |_, _| Some(())).map(drop)
 }
 
 /// A value on its way to the one pickle. With tensors in it, it becomes an archive first, in which those that share memory go on to.
@@ -70,7 +75,7 @@ pub(super) fn encode_value(fqn: &Fqn, value: &Value) -> Result<Bytes, StorageErr
 }
 
 /// The byte at which each tensor starts, by the number of its entry.
-fn places(metadata: &Metadata) -> HashMap<usize, u64> {
+fn places(plan: &GlobalPlan) -> HashMap<usize, u64> {
     let (mut archive, mut position) = (ArchiveWriter::storages_first(), 0);
     let place = |(key, (entry, tensor)): (usize, (usize, &TensorEntry))| {
         let start = position + archive.begin_storage(&key.to_string(), tensor.nbytes()).len() as u64;
@@ -79,13 +84,14 @@ fn places(metadata: &Metadata) -> HashMap<usize, u64> {
         position = start + tensor.nbytes();
         (entry, start)
     };
-    tensors(metadata).enumerate().map(place).collect()
+    stored(plan).enumerate().map(place).collect()
 }
 
-/// The tensors with the numbers of their entries. Each is a storage, whose key is its number among them.
-fn tensors(metadata: &Metadata) -> impl Iterator<Item = (usize, &TensorEntry)> {
-    let entries = metadata.entries().enumerate();
-    entries.filter_map(|(number, (_, entry))| Some((number, entry.as_tensor()?)))
+/// The tensors with the numbers of their entries, once under all their names. Each is a storage, whose key is its number among them.
+fn stored(plan: &GlobalPlan) -> impl Iterator<Item = (usize, &TensorEntry)> {
+    let tensors = plan.metadata().entries().enumerate();
+    let tensors = tensors.filter_map(|(number, (_, entry))| Some((number, entry.as_tensor()?)));
+    tensors.filter(|(number, _)| !plan.ties().contains_key(number))
 }
 
 fn values(metadata: &Metadata, encoded: &[(usize, Bytes)]) -> Result<HashMap<usize, Value>, StorageError> {
@@ -97,18 +103,15 @@ fn values(metadata: &Metadata, encoded: &[(usize, Bytes)]) -> Result<HashMap<usi
     encoded.iter().map(decode).collect()
 }
 
-/// The state with a leaf for each entry, which is made of its number, and of the tensor and its key if it is one.
+/// The state with a leaf for each entry, which is made of its number, and of the tensor if it is one.
 fn tree<'m, L>(
     metadata: &'m Metadata,
-    mut leaf: impl FnMut(usize, Option<&'m TensorEntry>, usize) -> Option<L>,
+    mut leaf: impl FnMut(usize, Option<&'m TensorEntry>) -> Option<L>,
 ) -> Result<Tree<L>, StorageError> {
-    let mut keys = 0;
     let mut leaves = Vec::with_capacity(metadata.len());
     for (number, (fqn, entry)) in metadata.entries().enumerate() {
-        let tensor = entry.as_tensor();
-        let leaf =
-            leaf(number, tensor, keys).ok_or_else(|| unsupported(format!("{fqn}, of which nothing was written")))?;
-        keys += usize::from(tensor.is_some());
+        let leaf = leaf(number, entry.as_tensor())
+            .ok_or_else(|| unsupported(format!("{fqn}, of which nothing was written")))?;
         leaves.push((below_root(&entry.path), leaf));
     }
     let mut root = unflatten(leaves).map_err(|fault| unsupported(fault.to_string()))?;
