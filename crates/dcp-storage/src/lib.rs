@@ -14,12 +14,13 @@ mod path;
 mod reader;
 mod report;
 mod store;
+mod transform;
 mod writer;
 
 pub use composed::{ComposedReader, ComposedWriter, recognise};
 pub use error::StorageError;
 pub use format::{
-    Ask, BlockChecks, Decoded, Decoder, Extent, FileLayout, Finding, Format, Late, Layout, Locator, Need,
+    Ask, BlockChecks, Decoded, Decoder, Encoded, Extent, FileLayout, Finding, Format, Late, Layout, Locator, Need,
     OpenedCheckpoint, PostStep, Reply, Segment, Step, Stream, StreamCodec, Strictness, WrittenFile, WrittenSegment,
 };
 pub use io::{Io, Verify};
@@ -30,4 +31,7 @@ pub use path::StorePath;
 pub use reader::{Found, StorageReader};
 pub use report::{ReadReport, WriteReport};
 pub use store::{ObjectMeta, Precondition, ReadRange, Store, StoreTraits, Upload, Version};
+#[cfg(feature = "zstd")]
+pub use transform::Zstd;
+pub use transform::{Coder, Layers, StreamTransform, Transforms};
 pub use writer::{SaveToken, StorageWriter, WriteResult, WriteSource};

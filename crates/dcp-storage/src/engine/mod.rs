@@ -1,7 +1,9 @@
 //! The I/O engine: moves bytes between tensors and files.
 
 mod ask;
+mod encode;
 mod read;
+mod sums;
 mod whole;
 mod write;
 

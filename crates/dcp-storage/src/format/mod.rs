@@ -1,15 +1,18 @@
 //! How parts become bytes in named files, and what the index looks like.
 
 mod ask;
+mod encoded;
 mod layout;
 mod locate;
 mod steps;
 mod stream;
 
 pub use ask::{Ask, Need, Reply, Step};
+pub use encoded::Encoded;
 pub use layout::{FileLayout, Late, Segment, WrittenFile, WrittenSegment};
 pub use locate::{BlockChecks, Extent, Layout, Locator, PostStep};
 pub(crate) use steps::Steps;
+pub(crate) use stream::longest_value;
 pub use stream::{Decoded, Decoder, Stream, StreamCodec};
 
 use std::fmt;
