@@ -8,5 +8,6 @@ mod overwrite;
 mod pytorch;
 mod round_trip;
 mod saved;
+mod transforms;
 mod trees;
 mod values;
