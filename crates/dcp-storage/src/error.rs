@@ -130,6 +130,32 @@ pub enum StorageError {
         /// The checksum of what was read.
         found: u32,
     },
+    /// What is encoded does not decode: it is damaged, or was encoded with another key.
+    #[error("{fqn} does not decode: {transform} fails on bytes {offset}..{} of {path}: {source}", .offset.saturating_add(*.length))]
+    Undecodable {
+        /// The tensor or value.
+        fqn: dcp_types::Fqn,
+        /// The file.
+        path: StorePath,
+        /// First byte of what is encoded.
+        offset: u64,
+        /// How many bytes that is.
+        length: u64,
+        /// The descriptor of the transform that cannot be undone.
+        transform: String,
+        /// What the transform said.
+        source: dcp_types::DataError,
+    },
+    /// A transform could not encode.
+    #[error("{transform} cannot encode what is to be written to {path}: {source}")]
+    Unencodable {
+        /// The file that it was to be written to.
+        path: StorePath,
+        /// The descriptor of the transform.
+        transform: String,
+        /// What the transform said.
+        source: dcp_types::DataError,
+    },
     /// The bytes of a value are sound, but do not decode.
     #[error("a value does not decode: {reason}")]
     BadValue {
@@ -266,6 +292,8 @@ impl StorageError {
             Self::Overwritten { .. } => "overwritten",
             Self::Corrupt { .. } => "corrupt",
             Self::Damaged { .. } => "damaged",
+            Self::Undecodable { .. } => "undecodable",
+            Self::Unencodable { .. } => "unencodable",
             Self::BadValue { .. } => "bad-value",
             Self::TooNew { .. } => "too-new",
             Self::Unreadable { .. } => "unreadable",
@@ -286,7 +314,10 @@ impl StorageError {
     #[must_use]
     pub fn fqn(&self) -> Option<&dcp_types::Fqn> {
         match self {
-            Self::Damaged { fqn, .. } | Self::Destination { fqn, .. } | Self::NoSource { fqn, .. } => Some(fqn),
+            Self::Damaged { fqn, .. }
+            | Self::Undecodable { fqn, .. }
+            | Self::Destination { fqn, .. }
+            | Self::NoSource { fqn, .. } => Some(fqn),
             _ => None,
         }
     }
@@ -304,6 +335,8 @@ impl StorageError {
             | Self::Overwritten { path, .. }
             | Self::Corrupt { path, .. }
             | Self::Damaged { path, .. }
+            | Self::Undecodable { path, .. }
+            | Self::Unencodable { path, .. }
             | Self::TooNew { path, .. }
             | Self::Unreadable { path, .. }
             | Self::Source { path, .. }
@@ -321,6 +354,7 @@ impl StorageError {
             Self::OutOfRange { offset, .. }
             | Self::Corrupt { offset, .. }
             | Self::Damaged { offset, .. }
+            | Self::Undecodable { offset, .. }
             | Self::Unreadable { offset, .. } => Some(*offset),
             _ => None,
         }
@@ -333,6 +367,7 @@ impl StorageError {
             self,
             Self::Corrupt { .. }
                 | Self::Damaged { .. }
+                | Self::Undecodable { .. }
                 | Self::BadValue { .. }
                 | Self::Unfinished { .. }
                 | Self::NotFound { .. }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dcp_storage::{
-    Decoded, Decoder, Io, Layout, Locator, PostStep, StorageError, StoreTraits, Stream, StreamCodec, Verify,
+    Decoded, Decoder, Io, Layers, Layout, Locator, PostStep, StorageError, StoreTraits, Stream, StreamCodec, Verify,
 };
 use dcp_types::{DType, DataError, DataSink, Dest, ReadItem, ViewMut};
 
@@ -51,7 +51,14 @@ fn streams_are_decoded_in_constant_memory() {
     let payload = noise(BYTES);
     for strides in [[COLUMNS, 1], [1, ROWS]] {
         let codec = Arc::new(Plain(strided(0, &strides)));
-        let stream = Stream { file: path(), offset: 0, length: BYTES as u64, codec };
+        let stream = Stream {
+            file: path(),
+            offset: 0,
+            length: BYTES as u64,
+            layers: Layers::default(),
+            codec: Some(codec),
+            checks: None,
+        };
         let place = Place::new(&payload, vec![(tensor(DType::Float64, &[ROWS, COLUMNS]), Locator::Stream(stream))]);
         let mut memory = vec![0; BYTES];
         within(BUFFER, || into(&place, &[COLUMNS, 1], &mut memory));

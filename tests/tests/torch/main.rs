@@ -9,5 +9,6 @@ mod overwrite;
 mod pytorch;
 mod round_trip;
 mod saved;
+mod transforms;
 mod trees;
 mod values;

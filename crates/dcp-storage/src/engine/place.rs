@@ -3,7 +3,7 @@
 use dcp_types::{TypesError, WriteItem, WriteWhat};
 
 use super::pieces::Pieces;
-use super::sum::RunSum;
+use super::run_sum::RunSum;
 use crate::{Io, PlacedChunk, SharedUpload, StorageError, StorePath, WriteSource};
 
 /// A tensor of which chunks are written.

@@ -2,7 +2,9 @@
 
 use dcp_types::{Source, WriteWhat};
 
+use super::encode::Encoding;
 use super::pieces::Pieces;
+use super::sums::BlockSums;
 use crate::{
     FileLayout, Io, Segment, StorageError, Store, StorePath, Upload, WriteSource, WrittenFile, WrittenSegment,
 };
@@ -18,7 +20,7 @@ pub(crate) async fn write_file(
     io: &Io<'_>,
 ) -> Result<WrittenFile, StorageError> {
     let upload = store.create(&layout.path, layout.expected_size).await?;
-    let mut file = OpenFile { upload, path: layout.path, position: 0, gathered: Vec::new(), io };
+    let mut file = OpenFile { upload, path: layout.path, position: 0, gathered: Vec::new(), encoding: None, io };
     let mut segments = Vec::with_capacity(layout.segments.len());
     for segment in layout.segments {
         match file.write(segment, &segments, source).await {
@@ -33,28 +35,31 @@ pub(crate) async fn write_file(
     file.finish(segments).await
 }
 
-struct OpenFile<'a> {
+pub(super) struct OpenFile<'a> {
     upload: Box<dyn Upload>,
-    path: StorePath,
+    pub(super) path: StorePath,
     position: u64,
     gathered: Vec<u8>,
+    /// What bytes go through before they are written, for a while.
+    pub(super) encoding: Option<Encoding>,
     io: &'a Io<'a>,
 }
 
 impl OpenFile<'_> {
-    async fn write(
+    pub(super) async fn write(
         &mut self,
         segment: Segment,
         before: &[WrittenSegment],
         source: &dyn WriteSource,
     ) -> Result<WrittenSegment, StorageError> {
-        let offset = self.position;
+        let offset = self.position();
         let (mut written_item, mut checksums) = (None, Vec::new());
         match segment {
             Segment::Bytes(bytes) => self.put(&bytes).await?,
             Segment::Late(late) => self.put(&late(before)?).await?,
+            Segment::Encoded(encoded) => return self.write_encoded(encoded, source).await,
             Segment::Align(to) => {
-                let padding = self.position.next_multiple_of(to.max(1)) - self.position;
+                let padding = offset.next_multiple_of(to.max(1)) - offset;
                 self.put(&vec![0; padding as usize]).await?;
             }
             Segment::Item { item, checksum_block } => {
@@ -62,7 +67,7 @@ impl OpenFile<'_> {
                 let mut sums = BlockSums::new(checksum_block);
                 self.put_item(&content, &mut sums).await?;
                 checksums = sums.finish();
-                let length = self.position - offset;
+                let length = self.position() - offset;
                 if let WriteWhat::Chunk(_, expected) = &item.what
                     && *expected != length
                 {
@@ -72,7 +77,7 @@ impl OpenFile<'_> {
                 written_item = Some(item);
             }
         }
-        Ok(WrittenSegment { offset, length: self.position - offset, item: written_item, checksums })
+        Ok(WrittenSegment { offset, length: self.position() - offset, item: written_item, checksums })
     }
 
     async fn put_item(&mut self, content: &Source<'_>, sums: &mut BlockSums) -> Result<(), StorageError> {
@@ -86,6 +91,10 @@ impl OpenFile<'_> {
     }
 
     async fn put(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        if self.encoding.is_some() { self.put_encoded(bytes).await } else { self.put_as_is(bytes).await }
+    }
+
+    pub(super) async fn put_as_is(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.position += bytes.len() as u64;
         if bytes.len() < GATHER {
             self.gathered.extend_from_slice(bytes);
@@ -96,6 +105,11 @@ impl OpenFile<'_> {
             self.io.advance(bytes.len() as u64);
             Ok(())
         }
+    }
+
+    /// How many bytes were written; while they are encoded, how many went in.
+    pub(super) fn position(&self) -> u64 {
+        self.encoding.as_ref().map_or(self.position, Encoding::position)
     }
 
     async fn flush(&mut self) -> Result<(), StorageError> {
@@ -116,44 +130,5 @@ impl OpenFile<'_> {
         } else {
             Err(StorageError::LostWrite { path, expected: size, found: stored.size })
         }
-    }
-}
-
-/// CRC-32 checksums of the blocks of a stream.
-struct BlockSums {
-    block: u64,
-    filled: u64,
-    hasher: crc32fast::Hasher,
-    sums: Vec<u32>,
-}
-
-impl BlockSums {
-    fn new(block: u64) -> Self {
-        Self { block, filled: 0, hasher: crc32fast::Hasher::new(), sums: Vec::new() }
-    }
-
-    fn add(&mut self, mut bytes: &[u8]) {
-        while self.block > 0 && !bytes.is_empty() {
-            let len = (self.block - self.filled).min(bytes.len() as u64);
-            let (now, later) = bytes.split_at(len as usize);
-            self.hasher.update(now);
-            self.filled += len;
-            if self.filled == self.block {
-                self.close();
-            }
-            bytes = later;
-        }
-    }
-
-    fn close(&mut self) {
-        self.sums.push(std::mem::take(&mut self.hasher).finalize());
-        self.filled = 0;
-    }
-
-    fn finish(mut self) -> Vec<u32> {
-        if self.filled > 0 {
-            self.close();
-        }
-        self.sums
     }
 }

@@ -1,6 +1,7 @@
 //! How parts become bytes in named files, and what the index looks like.
 
 mod ask;
+mod encoded;
 mod layout;
 mod locate;
 mod one_file;
@@ -8,10 +9,12 @@ mod steps;
 mod stream;
 
 pub use ask::{Ask, Need, Reply, Step};
+pub use encoded::Encoded;
 pub use layout::{FileLayout, Late, Segment, WrittenFile, WrittenSegment};
 pub use locate::{BlockChecks, Extent, Layout, Locator, PostStep};
 pub use one_file::{OneFile, Piece, PlacedChunk, TensorsWritten};
 pub(crate) use steps::Steps;
+pub(crate) use stream::longest_value;
 pub use stream::{Decoded, Decoder, Stream, StreamCodec};
 
 use std::fmt;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dcp_storage::{Ask, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness};
+use dcp_storage::{Ask, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness, Transforms};
 use dcp_types::{Digest, Rank};
 
 use super::format::index_path;
@@ -14,6 +14,7 @@ use crate::saved::{ReadSaved, SavedFile};
 /// The machine that opens: needs the index, or those of all ranks, then what Lightning has put beside it.
 pub(super) struct Open {
     strictness: Strictness,
+    transforms: Transforms,
     stage: Stage,
 }
 
@@ -28,8 +29,8 @@ enum Stage {
 }
 
 impl Open {
-    pub(super) fn new(strictness: Strictness) -> Self {
-        Self { strictness, stage: Stage::Begin }
+    pub(super) fn new(strictness: Strictness, transforms: Transforms) -> Self {
+        Self { strictness, transforms, stage: Stage::Begin }
     }
 
     fn read_index(&mut self, files: Vec<StorePath>, companion: Option<u64>) -> Step<Arc<dyn OpenedCheckpoint>> {
@@ -52,7 +53,8 @@ impl Open {
             }
         };
         let path = files.first().map_or_else(index_path, |(path, _)| path.clone());
-        Ok(Arc::new(OpenedDcp::new(index, findings, fingerprint, path, companion.map(Arc::new), self.strictness)?))
+        let (companion, transforms) = (companion.map(Arc::new), self.transforms.clone());
+        Ok(Arc::new(OpenedDcp::new(index, findings, fingerprint, path, companion, self.strictness, transforms)?))
     }
 }
 

@@ -7,6 +7,7 @@ use dcp_storage::{StorageError, StorePath};
 use dcp_types::{DType, Fqn, Region, Shape, StatePath};
 
 use super::flaw::{Findings, Flaw, corrupt, short, unreadable};
+use super::lists::{ListNumber, Lists};
 use super::names;
 use super::states::{Object, Tensor, Top, leaf};
 use super::storage;
@@ -41,7 +42,7 @@ pub(super) struct TensorDraft {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     pub(super) file: FileNumber,
-    pub(super) zstd: u8,
+    pub(super) transforms: ListNumber,
     pub(super) offset: u64,
     pub(super) length: u64,
 }
@@ -54,6 +55,8 @@ pub(super) type FileNumber = NonZeroU32;
 pub(super) struct Files {
     paths: Vec<StorePath>,
     numbers: HashMap<String, FileNumber>,
+    /// What was done to what lies in them.
+    pub(super) transforms: Lists<Box<str>>,
 }
 
 impl Files {
@@ -77,8 +80,8 @@ impl Files {
         Ok(number)
     }
 
-    pub(super) fn into_paths(self) -> Vec<StorePath> {
-        self.paths
+    pub(super) fn into_parts(self) -> (Vec<StorePath>, Lists<Box<str>>) {
+        (self.paths, self.transforms)
     }
 }
 

@@ -8,6 +8,7 @@ mod draft;
 mod flaw;
 mod generation;
 mod index;
+mod lists;
 mod merge;
 mod names;
 mod states;
@@ -21,7 +22,7 @@ use bytes::Bytes;
 use dcp_storage::{Finding, StorageError, StorePath, Strictness};
 
 pub(crate) use generation::generation;
-pub(crate) use index::{Index, Place, Transform};
+pub(crate) use index::{Index, Place};
 pub(crate) use write::{Places, encode};
 
 use draft::Files;

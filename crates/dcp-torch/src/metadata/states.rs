@@ -1,8 +1,10 @@
 //! The objects of a `.metadata`, made compact as soon as their state is known.
 
+use dcp_storage::Transforms;
 use dcp_types::DType;
 
-use super::flaw::{Flaw, short};
+use super::flaw::Flaw;
+use super::lists::{ListNumber, NO_TRANSFORMS};
 use super::words::{Atom, Class, Extents, FOREIGN_DTYPES, Words};
 use crate::pickle::Node;
 
@@ -69,8 +71,8 @@ pub(super) struct Storage<'a> {
     pub(super) path: &'a str,
     pub(super) offset: u64,
     pub(super) length: u64,
-    /// How many times it went through zstd.
-    pub(super) zstd: u8,
+    /// The list of transforms that it went through.
+    pub(super) transforms: ListNumber,
 }
 
 impl<'a> Object<'a> {
@@ -132,8 +134,9 @@ impl<'a> Object<'a> {
                 };
                 let offset = count(state.required("offset")?, "the offset")?;
                 let length = count(state.required("length")?, "the length")?;
-                let zstd = state.optional("transform_descriptors").map_or(Ok(0), transforms)?;
-                Self::Leaf(words.add_place(Storage { path, offset, length, zstd })?)
+                let transforms = state.optional("transform_descriptors");
+                let transforms = transforms.map_or(Ok(NO_TRANSFORMS), |listed| self::transforms(listed, words))?;
+                Self::Leaf(words.add_place(Storage { path, offset, length, transforms })?)
             }
             Class::Properties => return Err(Flaw::corrupt("properties of another form")),
             Class::Bytes => Self::Leaf(Atom::Bytes),
@@ -208,23 +211,19 @@ fn count(node: &Item<'_>, what: &str) -> Result<u64, Flaw> {
     }
 }
 
-/// More layers than anybody has a reason for are refused.
-pub(super) const MOST_TRANSFORMS: usize = 4;
-
-fn transforms(node: &Item<'_>) -> Result<u8, Flaw> {
+fn transforms<'a>(node: &Item<'a>, words: &mut Words<'a>) -> Result<ListNumber, Flaw> {
     let Node::List(descriptors) = node else {
         return Err(Flaw::corrupt(format_args!("{} as transforms", node.kind())));
     };
     let descriptors = descriptors.borrow();
-    if descriptors.len() > MOST_TRANSFORMS {
+    let text = |descriptor: &Item<'a>| match descriptor {
+        Node::Str(text) => Ok(*text),
+        other => Err(Flaw::corrupt(format_args!("{} as a transform", other.kind()))),
+    };
+    // More layers than anybody has a reason for are refused.
+    if descriptors.len() > Transforms::MAX {
         return Err(Flaw::corrupt(format_args!("{} transforms", descriptors.len())));
     }
-    for descriptor in descriptors.iter() {
-        match descriptor {
-            Node::Str("stream.zstd/1") => {}
-            Node::Str(other) => return Err(Flaw::Unreadable(format!("the transform {}", short(other)))),
-            other => return Err(Flaw::corrupt(format_args!("{} as a transform", other.kind()))),
-        }
-    }
-    Ok(u8::try_from(descriptors.len()).unwrap_or(u8::MAX))
+    let list = descriptors.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    words.transforms.number(&list)
 }

@@ -46,18 +46,20 @@ pub(super) fn place<'a>(
         next = number + 1;
         let Some((_, entry)) = entries.get_index_mut(number) else { continue };
         let Some(slot) = slot_of(entry, number, offset, hint, &mut by_offset) else { continue };
-        let mut file_of = |name: &'a str| match last {
-            Some((known, file)) if std::ptr::eq(known, name) => Ok(file),
-            _ => files.number(name).inspect(|file| last = Some((name, *file))),
-        };
         let place = match leaf(value) {
             Some(Atom::Place(number)) => words.place(number).ok_or_else(|| Flaw::corrupt("its place is none")),
             Some(Atom::Flawed(flaw)) => Err(words.flaw(flaw)),
             _ => Err(Flaw::corrupt("its place is none")),
         };
         let found = place.and_then(|place| place.check().map(|()| *place)).map_err(|flaw| flaw.of(path, fqn));
-        let found = found
-            .and_then(|Storage { path, offset, length, zstd }| Ok(Slot { file: file_of(path)?, zstd, offset, length }));
+        let found = found.and_then(|Storage { path: name, offset, length, transforms }| {
+            let file = match last {
+                Some((known, file)) if std::ptr::eq(known, name) => file,
+                _ => files.number(name).inspect(|file| last = Some((name, *file)))?,
+            };
+            let transforms = files.transforms.number(words.transforms.get(transforms));
+            Ok(Slot { file, transforms: transforms.map_err(|flaw| flaw.of(path, fqn))?, offset, length })
+        });
         let twice = slot.is_some();
         match found {
             Ok(_) if twice => entry.fault = Some(Flaw::corrupt("a part of it lies in two places").of(path, fqn)),

@@ -3,6 +3,7 @@
 use dcp_types::{DType, Shape};
 
 use super::flaw::{Flaw, short};
+use super::lists::Lists;
 use super::states::{Attributes, Key, Object, Storage};
 use crate::pickle::{Fault, Node, Nodes, Vocabulary};
 
@@ -13,6 +14,7 @@ pub(super) struct Words<'a> {
     keys: Vec<Key<'a>>,
     places: Vec<Storage<'a>>,
     flaws: Vec<Flaw>,
+    pub(super) transforms: Lists<&'a str>,
 }
 
 /// A leaf.
