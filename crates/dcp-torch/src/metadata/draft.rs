@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use dcp_storage::{StorageError, StorePath};
 use dcp_types::{DType, Fqn, Region, Shape, StatePath};
 
+use super::extents::Extents;
 use super::flaw::{Findings, Flaw, corrupt, short, unreadable};
 use super::names;
 use super::states::{Object, Tensor, Top, leaf};
@@ -99,6 +100,8 @@ pub(super) enum RoughKind {
         dtype: DType,
         shape: Shape,
         regions: Vec<Region>,
+        /// Where each begins; nowhere if there is nothing in it. Beside the regions, as all of it is searched for every rank.
+        starts: Vec<Option<Extents>>,
         slots: Vec<Option<Slot>>,
     },
 }
@@ -184,12 +187,12 @@ fn tensor<'a>(tensor: &Tensor<'a>, words: &Words<'a>) -> Result<RoughKind, Flaw>
     let shape = Shape::new(words.extents(tensor.size).iter().copied()).map_err(Flaw::corrupt)?;
     let Node::List(chunks) = &tensor.chunks else { return Err(Flaw::corrupt("its chunks are no list")) };
     let chunks = chunks.borrow();
-    let mut regions = Vec::with_capacity(chunks.len());
+    let (mut regions, mut starts) = (Vec::with_capacity(chunks.len()), Vec::with_capacity(chunks.len()));
     for chunk in chunks.iter() {
-        let region = match leaf(chunk) {
-            Some(Atom::Chunk { offsets, sizes }) => {
-                let [offsets, sizes] = [words.extents(offsets), words.extents(sizes)];
-                Region::new(offsets.iter().copied(), sizes.iter().copied()).map_err(Flaw::corrupt)?
+        let (start, region) = match leaf(chunk) {
+            Some(Atom::Chunk { offsets: start, sizes }) => {
+                let [offsets, sizes] = [words.extents(start), words.extents(sizes)];
+                (start, Region::new(offsets.iter().copied(), sizes.iter().copied()).map_err(Flaw::corrupt)?)
             }
             Some(Atom::Flawed(flaw)) => return Err(words.flaw(flaw)),
             _ => return Err(Flaw::corrupt(format_args!("{} as a chunk", chunk.kind()))),
@@ -197,10 +200,11 @@ fn tensor<'a>(tensor: &Tensor<'a>, words: &Words<'a>) -> Result<RoughKind, Flaw>
         if !region.fits(shape.dims()) {
             return Err(Flaw::corrupt(format_args!("the chunk {region} is not inside {:?}", shape.dims())));
         }
+        starts.push(Some(start).filter(|_| !region.is_empty()));
         regions.push(region);
     }
     let slots = vec![None; regions.len()];
-    Ok(RoughKind::Tensor { dtype: tensor.dtype, shape, regions, slots })
+    Ok(RoughKind::Tensor { dtype: tensor.dtype, shape, regions, starts, slots })
 }
 
 impl Rough {
@@ -215,7 +219,7 @@ impl Rough {
         };
         let kind = match self.kind {
             RoughKind::Value(slot) => Kind::Value(slot.ok_or_else(|| missing(&"the object"))?),
-            RoughKind::Tensor { dtype, shape, mut regions, slots } => {
+            RoughKind::Tensor { dtype, shape, mut regions, slots, .. } => {
                 let mut places = Vec::with_capacity(slots.len());
                 for (region, slot) in regions.iter().zip(slots).filter(|(region, _)| !region.is_empty()) {
                     places.push(slot.ok_or_else(|| missing(&format_args!("the chunk {region}")))?);

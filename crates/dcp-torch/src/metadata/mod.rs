@@ -5,6 +5,7 @@
 //! must be a sound state dict, every tensor covered exactly once, and becomes the [`Index`]. What is written ([`write`]) is one file.
 
 mod draft;
+mod extents;
 mod flaw;
 mod generation;
 mod index;
@@ -14,6 +15,7 @@ mod states;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod words;
 mod write;
 
