@@ -7,11 +7,12 @@ use dcp_storage::{StorageError, StorePath};
 use dcp_types::{DType, Fqn, Region, Shape, StatePath};
 
 use super::extents::Extents;
-use super::flaw::{Findings, Flaw, corrupt, short, unreadable};
+use super::flaw::{Findings, corrupt, short, unreadable};
 use super::names;
-use super::states::{Object, Tensor, Top, leaf};
+use super::outline::{outline, rough_kinds};
+use super::states::{Object, Top, leaf};
 use super::storage;
-use super::words::{Atom, Class, Words};
+use super::words::{Atom, Words};
 use crate::pickle::{Node, unpickle};
 
 /// An entry as a file lists it.
@@ -148,8 +149,11 @@ fn entries<'a>(
 ) -> Result<Entries<'a>, StorageError> {
     let Node::Dict(listed) = &top.state_dict else { return Err(not_metadata(path, "something without a state dict")) };
     let planner = names::planner(&top.planner).map_err(|flaw| flaw.of(path, "planner_data"))?;
+    let listed = listed.borrow();
+    let outlines: Vec<_> = listed.iter().map(|(_, what)| outline(what, words)).collect();
+    let kinds = rough_kinds(&outlines, words.extent_list());
     let mut entries = Entries::new();
-    for (name, what) in listed.borrow().iter() {
+    for ((name, _), kind) in listed.iter().zip(kinds) {
         let Node::Str(name) = name else {
             findings.add(None, corrupt(path, format!("{} is the name of an entry", name.kind())))?;
             continue;
@@ -160,51 +164,13 @@ fn entries<'a>(
         }
         let fqn = Fqn::from(*name);
         let rough = names::path_of(name, planner.as_ref())
-            .and_then(|path| Ok(Rough { fqn: fqn.clone(), path, kind: kind(what, words)?, fault: None }));
+            .and_then(|path| Ok(Rough { fqn: fqn.clone(), path, kind: kind?, fault: None }));
         match rough {
             Ok(rough) => drop(entries.insert(name, rough)),
             Err(flaw) => findings.add(Some(fqn), flaw.of(path, name))?,
         }
     }
     Ok(entries)
-}
-
-fn kind<'a>(what: &Node<'a, Words<'a>>, words: &Words<'a>) -> Result<RoughKind, Flaw> {
-    match leaf(what) {
-        Some(Atom::Bytes) => return Ok(RoughKind::Value(None)),
-        Some(Atom::Flawed(flaw)) => return Err(words.flaw(flaw)),
-        _ => {}
-    }
-    let Node::Object(object) = what else { return Err(Flaw::corrupt(format_args!("it is {}", what.kind()))) };
-    match &*object.borrow() {
-        Object::Tensor(tensor) => self::tensor(tensor, words),
-        Object::New(Class::Bytes) => Ok(RoughKind::Value(None)),
-        _ => Err(Flaw::corrupt("it is neither a tensor nor an object")),
-    }
-}
-
-fn tensor<'a>(tensor: &Tensor<'a>, words: &Words<'a>) -> Result<RoughKind, Flaw> {
-    let shape = Shape::new(words.extents(tensor.size).iter().copied()).map_err(Flaw::corrupt)?;
-    let Node::List(chunks) = &tensor.chunks else { return Err(Flaw::corrupt("its chunks are no list")) };
-    let chunks = chunks.borrow();
-    let (mut regions, mut starts) = (Vec::with_capacity(chunks.len()), Vec::with_capacity(chunks.len()));
-    for chunk in chunks.iter() {
-        let (start, region) = match leaf(chunk) {
-            Some(Atom::Chunk { offsets: start, sizes }) => {
-                let [offsets, sizes] = [words.extents(start), words.extents(sizes)];
-                (start, Region::new(offsets.iter().copied(), sizes.iter().copied()).map_err(Flaw::corrupt)?)
-            }
-            Some(Atom::Flawed(flaw)) => return Err(words.flaw(flaw)),
-            _ => return Err(Flaw::corrupt(format_args!("{} as a chunk", chunk.kind()))),
-        };
-        if !region.fits(shape.dims()) {
-            return Err(Flaw::corrupt(format_args!("the chunk {region} is not inside {:?}", shape.dims())));
-        }
-        starts.push(Some(start).filter(|_| !region.is_empty()));
-        regions.push(region);
-    }
-    let slots = vec![None; regions.len()];
-    Ok(RoughKind::Tensor { dtype: tensor.dtype, shape, regions, starts, slots })
 }
 
 impl Rough {

@@ -11,6 +11,7 @@ mod generation;
 mod index;
 mod merge;
 mod names;
+mod outline;
 mod states;
 mod storage;
 #[cfg(test)]

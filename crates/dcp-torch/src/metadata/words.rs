@@ -81,6 +81,10 @@ impl<'a> Words<'a> {
         self.extents.get(extents)
     }
 
+    pub(super) fn extent_list(&self) -> &ExtentList {
+        &self.extents
+    }
+
     pub(super) fn flaw(&self, number: u32) -> Flaw {
         self.flaws.get(number as usize).cloned().unwrap_or_else(|| Flaw::corrupt("unknown flaw"))
     }
