@@ -4,6 +4,7 @@
 //! data (`pickle`); each tensor and object is an archive of `torch.save` by itself (`archive`, `object`).
 
 mod archive;
+mod beside;
 mod dcp;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -70,7 +70,7 @@ fn shape(extents: &[u64]) -> dcp::Shape {
 
 #[test]
 fn transforms_are_applied_in_their_order() {
-    let stored = |format| contents(&saved(format)).iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+    let stored = |format| contents(&saved(format)).values().map(Vec::len).sum::<usize>();
     assert!(stored(Coding::Both.native()) < 10_000);
     assert!(stored(Coding::Sealed.native()) > 300_000);
     // What is sealed does not compress.

@@ -8,6 +8,7 @@ use dcp_types::{Digest, Rank};
 
 use super::format::index_path;
 use super::opened::OpenedDcp;
+use crate::beside::{LARGE, beside};
 use crate::metadata;
 use crate::saved::{ReadSaved, SavedFile};
 
@@ -44,14 +45,11 @@ impl Open {
         files: &[(StorePath, Bytes)],
         companion: Option<SavedFile>,
     ) -> Result<Arc<dyn OpenedCheckpoint>, StorageError> {
-        let (index, findings) = metadata::decode(files, self.strictness)?;
-        let fingerprint = match files {
-            [(_, only)] => Digest::of(only),
-            several => {
-                let digests = several.iter().map(|(path, bytes)| format!("{path} {:?} ", Digest::of(bytes)));
-                Digest::of(digests.collect::<String>().as_bytes())
-            }
-        };
+        let decode = || metadata::decode(files, self.strictness);
+        let is_large = files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() >= LARGE;
+        let (fingerprint, decoded) = if is_large { beside(|| fingerprint_of(files), decode) } else { (None, decode()) };
+        let (index, findings) = decoded?;
+        let fingerprint = fingerprint.unwrap_or_else(|| fingerprint_of(files));
         let path = files.first().map_or_else(index_path, |(path, _)| path.clone());
         let (companion, transforms) = (companion.map(Arc::new), self.transforms.clone());
         Ok(Arc::new(OpenedDcp::new(index, findings, fingerprint, path, companion, self.strictness, transforms)?))
@@ -123,6 +121,17 @@ impl Open {
                 self.stage = Stage::Companion(files, read);
                 Ok(Step::Needs(needs))
             }
+        }
+    }
+}
+
+/// The digest of an index, or of those of all ranks.
+fn fingerprint_of(files: &[(StorePath, Bytes)]) -> Digest {
+    match files {
+        [(_, only)] => Digest::of(only),
+        several => {
+            let digests = several.iter().map(|(path, bytes)| format!("{path} {:?} ", Digest::of(bytes)));
+            Digest::of(digests.collect::<String>().as_bytes())
         }
     }
 }

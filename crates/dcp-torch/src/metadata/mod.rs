@@ -5,16 +5,19 @@
 //! must be a sound state dict, every tensor covered exactly once, and becomes the [`Index`]. What is written ([`write`]) is one file.
 
 mod draft;
+mod extents;
 mod flaw;
 mod generation;
 mod index;
 mod lists;
 mod merge;
 mod names;
+mod outline;
 mod states;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod words;
 mod write;
 
