@@ -53,22 +53,21 @@ impl Transforms {
         if self.all.len() > Self::MAX {
             return Err(format!("{} transforms, of {} at the most", self.all.len(), Self::MAX));
         }
+        self.all.iter().try_for_each(|transform| Self::check_one(&**transform))
+    }
+
+    /// What is wrong with the name or the version of one.
+    pub(crate) fn check_one(transform: &dyn StreamTransform) -> Result<(), String> {
         let fits = |text: &str, most| (1..=most).contains(&text.len()) && !text.contains(|c: char| c.is_control());
-        let is_fine = |transform: &&Arc<dyn StreamTransform>| {
-            let (name, version) = (transform.name(), transform.version());
-            fits(name, Self::NAME) && !name.contains('/') && fits(version, Self::VERSION) && transform.reads(version)
-        };
-        match self.all.iter().find(|transform| !is_fine(transform)) {
-            Some(transform) => Err(format!(
-                "a transform of the name {:?} and the version {:?}: a name has 1 to {} bytes and no slash, a version 1 to {}, which the \
-                 transform reads itself",
-                transform.name(),
-                transform.version(),
-                Self::NAME,
-                Self::VERSION
-            )),
-            None => Ok(()),
+        let (name, version) = (transform.name(), transform.version());
+        if fits(name, Self::NAME) && !name.contains('/') && fits(version, Self::VERSION) && transform.reads(version) {
+            return Ok(());
         }
+        let (longest, longest_version) = (Self::NAME, Self::VERSION);
+        Err(format!(
+            "a transform of the name {name:?} and the version {version:?}: a name has 1 to {longest} bytes and no slash, a version 1 to \
+             {longest_version}, and the transform reads it"
+        ))
     }
 
     /// What undoes the transforms that these descriptors name, in this order. One that is not known is an error only where it

@@ -55,40 +55,44 @@ impl StreamTransform for Zstd {
     }
 
     fn encoder(&self) -> Result<Box<dyn Coder>, DataError> {
-        Ok(Box::new(Compress(Encoder::new(self.level)?)))
+        Ok(Box::new(Compress { raw: Encoder::new(self.level)?, piece: piece() }))
     }
 
     fn decoder(&self, _: &str) -> Result<Box<dyn Coder>, DataError> {
         let mut raw = Decoder::new()?;
         raw.set_parameter(DParameter::WindowLogMax(WINDOW_LOG))?;
-        Ok(Box::new(Decompress { raw, has_begun: false, is_between_frames: true }))
+        Ok(Box::new(Decompress { raw, piece: piece(), has_begun: false, is_between_frames: true }))
     }
 }
 
-struct Compress(Encoder<'static>);
+struct Compress {
+    raw: Encoder<'static>,
+    piece: Box<[u8]>,
+}
 
 impl Coder for Compress {
     fn code(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, DataError> {
-        Ok(step(&mut self.0, input, output)?.0)
+        Ok(step(&mut self.raw, &mut self.piece, input, output)?.0)
     }
 
     fn finish(&mut self, output: &mut Vec<u8>) -> Result<bool, DataError> {
-        output.reserve(PIECE);
-        let start = output.len();
-        let left = self.0.finish(&mut OutBuffer::around_pos(output, start), false)?;
+        let mut piece = OutBuffer::around(&mut *self.piece);
+        let left = self.raw.finish(&mut piece, false)?;
+        output.extend_from_slice(piece.as_slice());
         Ok(left == 0)
     }
 }
 
 struct Decompress {
     raw: Decoder<'static>,
+    piece: Box<[u8]>,
     has_begun: bool,
     is_between_frames: bool,
 }
 
 impl Coder for Decompress {
     fn code(&mut self, input: &[u8], output: &mut Vec<u8>) -> Result<usize, DataError> {
-        let (taken, hint) = step(&mut self.raw, input, output)?;
+        let (taken, hint) = step(&mut self.raw, &mut self.piece, input, output)?;
         (self.has_begun, self.is_between_frames) = (true, hint == 0);
         Ok(taken)
     }
@@ -99,18 +103,27 @@ impl Coder for Decompress {
         }
         let before = output.len();
         if self.has_begun {
-            self.is_between_frames = step(&mut self.raw, &[], output)?.1 == 0;
+            self.is_between_frames = step(&mut self.raw, &mut self.piece, &[], output)?.1 == 0;
         }
         if output.len() > before { Ok(self.is_between_frames) } else { Err("the zstd stream was cut off".into()) }
     }
 }
 
+/// What comes out at a time. Room in the output itself may be more than that, and is not filled.
+fn piece() -> Box<[u8]> {
+    vec![0; PIECE].into()
+}
+
 /// Takes some input; how much, and what zstd says that is still to come of the frame.
-fn step(raw: &mut impl Operation, input: &[u8], output: &mut Vec<u8>) -> Result<(usize, usize), DataError> {
-    output.reserve(PIECE);
-    let start = output.len();
-    let mut input = InBuffer::around(input);
-    let hint = raw.run(&mut input, &mut OutBuffer::around_pos(output, start))?;
+fn step(
+    raw: &mut impl Operation,
+    piece: &mut [u8],
+    input: &[u8],
+    output: &mut Vec<u8>,
+) -> Result<(usize, usize), DataError> {
+    let (mut input, mut piece) = (InBuffer::around(input), OutBuffer::around(piece));
+    let hint = raw.run(&mut input, &mut piece)?;
+    output.extend_from_slice(piece.as_slice());
     Ok((input.pos(), hint))
 }
 
@@ -189,14 +202,9 @@ mod tests {
     /// At level 22 a window has 128 MiB. Whatever is written can be read again.
     #[test]
     fn windows_are_bounded() {
-        let mut huge = Encoder::new(22).expect("an encoder");
-        let (mut encoded, zeros) = (Vec::new(), vec![0; 1 << 20]);
-        for _ in 0..3 {
-            step(&mut huge, &zeros, &mut encoded).expect("encodes");
-        }
-        encoded.reserve(PIECE);
-        let start = encoded.len();
-        huge.finish(&mut OutBuffer::around_pos(&mut encoded, start), false).expect("ends");
+        let raw = Encoder::new(22).expect("an encoder");
+        let zeros = vec![0; 3 << 20];
+        let (encoded, _) = pass(Box::new(Compress { raw, piece: piece() }), &zeros, usize::MAX).expect("encodes");
         let refused = decode(&encoded, usize::MAX).expect_err("too large a window");
         assert!(refused.to_string().contains("memory"), "{refused}");
         let coder = Zstd::level(22).encoder().expect("an encoder");
