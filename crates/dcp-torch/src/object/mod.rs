@@ -15,7 +15,7 @@ mod write_tensor;
 
 pub(crate) use harm::harm_in;
 pub(crate) use read::tensor;
-pub(crate) use state::{StateLeaf, pickle_state};
+pub(crate) use state::{StateLeaf, encode_state, pickle_state};
 pub(crate) use tensor::TensorRef;
 pub(crate) use tree::{Leaf, LeafContent, SavedTree, TreeRead};
 pub(crate) use value::{ENCODING, checked_bytes, decode_strictly};

@@ -1,9 +1,11 @@
 //! A whole state as one pickle.
 
+use bytes::Bytes;
 use dcp_types::{DType, DictKey, Tree, Value};
 
 use super::write::{NotStorable, Writer};
 use super::write_tensor::PickledTensor;
+use crate::archive::ArchiveWriter;
 
 /// A leaf of a state.
 pub(crate) enum StateLeaf<'v> {
@@ -23,11 +25,30 @@ pub(crate) struct StatePickle<'v> {
     pub(crate) storages: Vec<&'v [u8]>,
 }
 
+/// The archive of a state of values.
+pub(crate) fn encode_state(root: &Tree<Value>) -> Result<Bytes, NotStorable> {
+    let StatePickle { pickle, storages } = pickle_state(&borrowed(root), 0)?;
+    let mut archive = ArchiveWriter::new(&pickle);
+    for (key, storage) in storages.into_iter().enumerate() {
+        archive.storage(&key.to_string(), storage);
+    }
+    Ok(archive.finish().into())
+}
+
 /// Pickles a state. `free` is the number of the first storage that no tensor has.
 pub(crate) fn pickle_state<'v>(root: &Tree<StateLeaf<'v>>, free: usize) -> Result<StatePickle<'v>, NotStorable> {
     let mut writer = Writer::new(free);
     node(&mut writer, root)?;
     Ok(StatePickle { pickle: writer.pickler.finish(), storages: writer.storages })
+}
+
+fn borrowed(tree: &Tree<Value>) -> Tree<StateLeaf<'_>> {
+    match tree {
+        Tree::Leaf(value) => Tree::Leaf(StateLeaf::Value(value)),
+        Tree::Dict(items) => Tree::Dict(items.iter().map(|(key, item)| (key.clone(), borrowed(item))).collect()),
+        Tree::List(items) => Tree::List(items.iter().map(borrowed).collect()),
+        Tree::Tuple(items) => Tree::Tuple(items.iter().map(borrowed).collect()),
+    }
 }
 
 fn node<'v>(writer: &mut Writer<'v>, tree: &Tree<StateLeaf<'v>>) -> Result<(), NotStorable> {
