@@ -7,6 +7,7 @@ use dcp::{
     Saver, StateDict, StateTarget, StorageError, StreamTransform, TargetLeaf, TargetTensor, ThreadGroup, Value,
     Verdict, Verify, Zstd,
 };
+use dcp_cli::{Dcpctl, Status};
 use dcp_tests::{Case, Coding, Place, Sealed, assert_same_tree, block_on, cases, codings, contents, tensors_of};
 use dcp_types::strategies::regions_in;
 use dcp_types::{DataError, TensorSpec, View, ViewMut};
@@ -222,4 +223,23 @@ fn a_transform_that_fails_fails_the_save_and_leaves_nothing() {
     for name in ["", "a/b", "two\nlines"] {
         assert!(matches!(save(name), StorageError::Unsupported { .. }), "{name:?}");
     }
+}
+
+#[test]
+fn dcpctl_takes_formats_with_transforms() {
+    let store = saved(Coding::Sealed.native());
+    let run = |dcpctl: Dcpctl, args: [&str; 3]| {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let store = Arc::clone(&store);
+        let dcpctl = dcpctl.scheme("memory", move |_| Ok(Arc::clone(&store)));
+        let status = dcpctl.run(["dcpctl"].into_iter().chain(args), &mut out, &mut err);
+        (status, String::from_utf8_lossy(&out).into_owned())
+    };
+    let inspect = ["inspect", "--json", "memory://it"];
+    let (_, without) = run(Dcpctl::new(), inspect);
+    assert!(!without.contains("a note") && without.contains("stream.sealed@dcp-tests/1"), "{without}");
+    let (status, with) = run(Dcpctl::new().format(Coding::Sealed.native()), inspect);
+    assert!(status == Status::Fine && with.contains("a note"), "{with}");
+    // What is stored can be verified by anybody.
+    assert_eq!(run(Dcpctl::new(), ["verify", "--json", "memory://it"]).0, Status::Fine);
 }
