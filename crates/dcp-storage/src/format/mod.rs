@@ -39,6 +39,12 @@ pub trait Format: fmt::Debug + Send + Sync {
         false
     }
 
+    /// The endings of names, as `pt`, that tell this format of a file or directory that is yet to be written. They are other names of the
+    /// format, too.
+    fn endings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Finds out whether a checkpoint of this format is there, by reading as little as it can: whether the index is, unless
     /// the format has more to go by.
     fn recognise(&self) -> Box<dyn Ask<Output = bool>> {

@@ -52,6 +52,10 @@ impl Format for TorchSaveFormat {
         true
     }
 
+    fn endings(&self) -> &'static [&'static str] {
+        &["pt", "pth", "ckpt", "bin"]
+    }
+
     fn recognise(&self) -> Box<dyn Ask<Output = bool>> {
         Box::new(Recognise)
     }
