@@ -11,14 +11,15 @@ use std::sync::Arc;
 use clap::Parser;
 use dcp::{Error, Location, Store};
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, Rewrite};
 use crate::failure::Failure;
-use crate::{demo, inspect, verify};
+use crate::{convert, demo, inspect, reshard, verify};
 
 /// The command `dcpctl`, with the URL schemes that it knows.
 #[derive(Default)]
 pub struct Dcpctl {
     schemes: BTreeMap<String, Box<Opener>>,
+    as_process: bool,
 }
 
 /// Makes the store that a URL names.
@@ -34,6 +35,8 @@ pub enum Status {
     Bad,
     /// It could not be done, because of its arguments, a missing path or I/O: exit status 2.
     Impossible,
+    /// It was stopped by SIGINT or SIGTERM: exit status 130.
+    Interrupted,
 }
 
 impl Dcpctl {
@@ -51,6 +54,14 @@ impl Dcpctl {
         open: impl Fn(&str) -> Result<Arc<dyn Store>, Error> + Send + Sync + 'static,
     ) -> Self {
         self.schemes.insert(scheme.into(), Box::new(open));
+        self
+    }
+
+    /// Whether this is what the process is there for (it is not unless told): progress is then written to the standard error of the process, and
+    /// SIGINT and SIGTERM end a conversion after it has removed what it wrote.
+    #[must_use]
+    pub fn as_process(mut self, as_process: bool) -> Self {
+        self.as_process = as_process;
         self
     }
 
@@ -87,7 +98,19 @@ impl Dcpctl {
             Command::Demo(args) => demo::demo(args, out),
             Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, args, out),
             Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, args, out),
+            Command::Convert(args) => convert::convert(self.places(&args.rewrite)?, args, self.as_process, out),
+            Command::Reshard(args) => reshard::reshard(self.places(&args.rewrite)?, args, self.as_process, out),
         }
+    }
+
+    /// Source and destination.
+    fn places(&self, args: &Rewrite) -> Result<[Location; 2], Failure> {
+        // Stores of one URL cannot be told to be the same.
+        if args.source == args.destination {
+            let location = args.destination.to_string_lossy().into_owned();
+            return Err(Error::SamePlace { location }.into());
+        }
+        Ok([self.location(&args.source)?, self.location(&args.destination)?])
     }
 
     /// The place that an argument names.
@@ -110,6 +133,7 @@ impl Status {
             Self::Fine => 0,
             Self::Bad => 1,
             Self::Impossible => 2,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -122,7 +146,7 @@ impl From<Status> for ExitCode {
 
 impl fmt::Debug for Dcpctl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dcpctl").field("schemes", &self.schemes.keys()).finish()
+        f.debug_struct("Dcpctl").field("schemes", &self.schemes.keys()).field("as_process", &self.as_process).finish()
     }
 }
 
