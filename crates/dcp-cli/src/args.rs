@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Look into, check and try out distributed checkpoints.
+use crate::reshard::{mesh, placement};
+
+/// Look into, check, convert and try out distributed checkpoints.
 #[derive(Debug, Parser)]
 #[command(
     name = "dcpctl",
     version,
-    after_help = "Exit status: 0 fine; 1 the checkpoint is bad; 2 it could not be done."
+    after_help = "Exit status: 0 fine; 1 the checkpoint is bad; 2 it could not be done; 130 interrupted."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -25,6 +27,10 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Find out whether a checkpoint is whole and sound.
     Verify(Verify),
+    /// Write a checkpoint anew: in another format, in part, with other names or dtypes.
+    Convert(Convert),
+    /// Write a checkpoint anew as the ranks of another mesh would have saved it.
+    Reshard(Reshard),
 }
 
 #[derive(Args, Debug)]
@@ -69,6 +75,119 @@ pub(crate) struct Verify {
     #[arg(long)]
     pub(crate) json: bool,
 }
+
+#[derive(Args, Debug)]
+#[command(after_help = CONVERT_HELP)]
+pub(crate) struct Convert {
+    #[command(flatten)]
+    pub(crate) rewrite: Rewrite,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = RESHARD_HELP)]
+pub(crate) struct Reshard {
+    #[command(flatten)]
+    pub(crate) rewrite: Rewrite,
+    /// A mesh of one dimension with so many ranks.
+    #[arg(long, value_name = "N", required_unless_present = "mesh", conflicts_with = "mesh", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) ranks: Option<u32>,
+    /// The mesh: names and sizes of its dimensions, as dp=2,tp=4.
+    #[arg(long, value_name = "NAME=N,...", value_parser = mesh::parse)]
+    pub(crate) mesh: Option<dcp::DeviceMesh>,
+    /// How tensors whose names match lie, one placement for each mesh dimension, as '*.bias=replicate,shard(0)'. Of several that match, the
+    /// first counts.
+    #[arg(long = "placement", value_name = "GLOB=PLACEMENT,...", value_parser = placement::parse_rule)]
+    pub(crate) placements: Vec<placement::Rule>,
+}
+
+/// What converting and resharding have in common.
+#[derive(Args, Debug)]
+pub(crate) struct Rewrite {
+    /// The checkpoint: a directory, a file or a URL. It is only read.
+    #[arg(value_name = "SRC")]
+    pub(crate) source: OsString,
+    /// Where the new one is to be: a directory, a file or a URL.
+    #[arg(value_name = "DST")]
+    pub(crate) destination: OsString,
+    /// The format to write: native, dcp (PyTorch's, a directory), torch-save or pt (PyTorch's, a file).
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) to: Option<String>,
+    /// Take only what has a name that matches (may be given several times).
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// Leave out what has a name that matches, included or not (may be given several times).
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// Call NEW what is called OLD, and NEW.x what is called OLD.x (may be given several times).
+    #[arg(long, value_name = "OLD=NEW", value_parser = parse_rename)]
+    pub(crate) rename: Vec<(String, String)>,
+    /// Convert floating-point tensors to this dtype, as bfloat16.
+    #[arg(long, value_name = "DTYPE")]
+    pub(crate) dtype: Option<dcp::DType>,
+    /// How many files to work on at a time.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
+    /// About how much memory to use beside the index and the largest single value, as 256M or 1G.
+    #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = crate::units::parse_bytes)]
+    pub(crate) memory: u64,
+    /// Show what would be written, and write nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Replace a checkpoint of the same format at DST, when all is written.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Do not wait until what is written is on the medium: it may be lost if the machine crashes.
+    #[arg(long)]
+    pub(crate) no_fsync: bool,
+    /// Leave out what the index describes in a way that cannot be right.
+    #[arg(long)]
+    pub(crate) salvage: bool,
+    /// Show no progress.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+fn parse_rename(text: &str) -> Result<(String, String), &'static str> {
+    let (old, new) = text.split_once('=').ok_or("there is no = between the old and the new name")?;
+    if old.is_empty() && new.is_empty() { Err("both names are empty") } else { Ok((old.into(), new.into())) }
+}
+
+/// What is said of options that both commands have.
+macro_rules! rewrite_help {
+    ($($own:literal),*) => {
+        concat!($($own,)* "\
+Globs are matched against whole names, as model.layers.0.weight. * stands for any characters, dots among them, ? for one, [ab] for one of \
+these, {a,b} for one of these globs; a backslash takes the meaning from what follows it. A glob of --include that matches nothing is an error.
+
+--rename model=net makes net.w of model.w and leaves models.w as it is. With an empty NEW the beginning is taken away, with an empty OLD one \
+is put before every name. Of several that fit a name the first one counts, and only that. Two entries of one new name, and an OLD that nothing \
+is called, are errors.
+
+Everything that has a checksum is compared with it. What is damaged in SRC is an error that names it, and so is whatever else goes wrong; then, and \
+after Ctrl-C, SRC and DST are as they were before, and nothing else stays behind. Without --force, DST must not hold a checkpoint.
+
+The progress is written to standard error: a bar on a terminal, else a line now and then.
+
+Exit status: 0 done; 1 SRC is bad; 2 it could not be done; 130 interrupted (SIGINT or SIGTERM).")
+    };
+}
+
+const CONVERT_HELP: &str = rewrite_help!("\
+Without --to, the ending of DST must tell the format: .pt, .pth, .ckpt and .bin are torch-save.
+
+Names, values, dtypes and, in formats of several files, the chunks of tensors stay as they are. As many files are written as SRC has, and at least \
+as many as --jobs, if there is something for each.
+
+");
+
+const RESHARD_HELP: &str = rewrite_help!("\
+PLACEMENT is replicate, shard(D) or strided_shard(D,F): D is the dimension of the tensor that is cut, F the split factor of PyTorch's \
+_StridedShard. A dimension that a tensor does not have is an error. Where no --placement matches, the first dimension of the mesh shards the first one of \
+the tensor, if it has one, and the others replicate.
+
+Without --to, DST gets the format of SRC, unless its ending tells another.
+
+");
 
 const VERIFY_HELP: &str = "\
 Every byte of tensors and values is read once and compared with its checksum, if it has one. All that is wrong is listed, with \

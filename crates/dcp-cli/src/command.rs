@@ -9,17 +9,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use dcp::{Error, Format, Location, Store};
+use dcp::{Converter, Error, Format, Location, Store};
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, Rewrite};
 use crate::failure::Failure;
-use crate::{demo, inspect, verify};
+use crate::{convert, demo, inspect, reshard, verify};
 
 /// The command `dcpctl`, with the URL schemes that it knows.
 #[derive(Default)]
 pub struct Dcpctl {
     schemes: BTreeMap<String, Box<Opener>>,
     opener: dcp::Opener,
+    as_process: bool,
 }
 
 /// Makes the store that a URL names.
@@ -35,6 +36,8 @@ pub enum Status {
     Bad,
     /// It could not be done, because of its arguments, a missing path or I/O: exit status 2.
     Impossible,
+    /// It was stopped by SIGINT or SIGTERM: exit status 130.
+    Interrupted,
 }
 
 impl Dcpctl {
@@ -59,6 +62,14 @@ impl Dcpctl {
     #[must_use]
     pub fn format(mut self, format: impl Format + 'static) -> Self {
         self.opener = self.opener.format(format);
+        self
+    }
+
+    /// Whether this is what the process is there for (it is not unless told): progress is then written to the standard error of the process, and
+    /// SIGINT and SIGTERM end a conversion after it has removed what it wrote.
+    #[must_use]
+    pub fn as_process(mut self, as_process: bool) -> Self {
+        self.as_process = as_process;
         self
     }
 
@@ -95,7 +106,27 @@ impl Dcpctl {
             Command::Demo(args) => demo::demo(args, out),
             Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, &self.opener, args, out),
             Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, &self.opener, args, out),
+            Command::Convert(args) => {
+                convert::convert(self.converter(), self.places(&args.rewrite)?, args, self.as_process, out)
+            }
+            Command::Reshard(args) => {
+                reshard::reshard(self.converter(), self.places(&args.rewrite)?, args, self.as_process, out)
+            }
         }
+    }
+
+    fn converter(&self) -> Converter<'static> {
+        Converter::new().opener(self.opener.clone())
+    }
+
+    /// Source and destination.
+    fn places(&self, args: &Rewrite) -> Result<[Location; 2], Failure> {
+        // Stores of one URL cannot be told to be the same.
+        if args.source == args.destination {
+            let location = args.destination.to_string_lossy().into_owned();
+            return Err(Error::SamePlace { location }.into());
+        }
+        Ok([self.location(&args.source)?, self.location(&args.destination)?])
     }
 
     /// The place that an argument names.
@@ -118,6 +149,7 @@ impl Status {
             Self::Fine => 0,
             Self::Bad => 1,
             Self::Impossible => 2,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -130,7 +162,7 @@ impl From<Status> for ExitCode {
 
 impl fmt::Debug for Dcpctl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dcpctl").field("schemes", &self.schemes.keys()).finish()
+        f.debug_struct("Dcpctl").field("schemes", &self.schemes.keys()).field("as_process", &self.as_process).finish()
     }
 }
 

@@ -34,6 +34,7 @@ impl Failure {
     pub(crate) fn status(&self) -> Status {
         match self {
             Self::Checkpoint(error) if error.is_bad_checkpoint() => Status::Bad,
+            Self::Checkpoint(Error::Cancelled) => Status::Interrupted,
             Self::Bad(_) => Status::Bad,
             _ => Status::Impossible,
         }

@@ -1,4 +1,4 @@
-//! The command `dcpctl`: look into, check and try out distributed checkpoints.
+//! The command `dcpctl`: look into, check, convert and try out distributed checkpoints.
 //!
 //! It is a library too, so that who has a store of their own can build the same command with one more URL scheme:
 //!
@@ -21,9 +21,11 @@
 mod args;
 mod columns;
 mod command;
+mod convert;
 mod demo;
 mod failure;
 mod inspect;
+mod reshard;
 mod units;
 mod verify;
 

@@ -16,6 +16,21 @@ pub(crate) fn bytes(count: u64) -> String {
     if unit == 0 { format!("{count} B") } else { format!("{scaled:.1} {}", UNITS[unit]) }
 }
 
+/// The number of bytes that `1048576`, `1024K`, `64M` or `2G` stands for; `64MiB` is the same as `64M`.
+pub(crate) fn parse_bytes(text: &str) -> Result<u64, &'static str> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let power = match unit {
+        "" | "B" => 0,
+        "K" | "KiB" => 10,
+        "M" | "MiB" => 20,
+        "G" | "GiB" => 30,
+        _ => return Err("a size is a number and K, M or G, as 64M"),
+    };
+    let number: u64 = number.parse().map_err(|_| "a size is a number and K, M or G, as 64M")?;
+    number.checked_mul(1 << power).ok_or("that is more than there can be")
+}
+
 /// A time, as `85 ms` or `1.24 s`.
 pub(crate) fn time(elapsed: Duration) -> String {
     match elapsed.as_secs_f64() {
@@ -64,6 +79,13 @@ fn is_unprintable(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        let good = [("0", 0), ("12", 12), ("3K", 3 << 10), ("64M", 64 << 20), ("64MiB", 64 << 20), ("2G", 2 << 30)];
+        assert!(good.into_iter().all(|(text, bytes)| parse_bytes(text) == Ok(bytes)));
+        assert!(["", "M", "-1", "1.5G", "1T", "1m", "17179869184G"].into_iter().all(|text| parse_bytes(text).is_err()));
+    }
 
     #[test]
     fn numbers_are_short() {

@@ -66,6 +66,28 @@ dtypes! {
     Float4E2M1FnX2 = "float4_e2m1fn_x2", 1, "Two 4-bit floats packed into one byte; shapes count bytes, as in PyTorch.";
 }
 
+impl DType {
+    /// Whether elements are real floating-point numbers, of any width; PyTorch's `is_floating_point`.
+    #[must_use]
+    pub const fn is_floating_point(self) -> bool {
+        !matches!(
+            self,
+            Self::Bool
+                | Self::UInt8
+                | Self::UInt16
+                | Self::UInt32
+                | Self::UInt64
+                | Self::Int8
+                | Self::Int16
+                | Self::Int32
+                | Self::Int64
+                | Self::Complex32
+                | Self::Complex64
+                | Self::Complex128
+        )
+    }
+}
+
 impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

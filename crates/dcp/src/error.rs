@@ -6,7 +6,7 @@ use dcp_stateful::StatefulError;
 use dcp_storage::StorageError;
 use dcp_types::TypesError;
 
-/// What went wrong in a save or load.
+/// What went wrong in a save, a load or a conversion.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -41,6 +41,63 @@ pub enum Error {
         /// Why not.
         reason: &'static str,
     },
+    /// No format has this name.
+    #[error("{name:?} is no format that is known here: {}", .known.join(", "))]
+    UnknownFormat {
+        /// The name as given.
+        name: String,
+        /// The names that there are.
+        known: Vec<&'static str>,
+    },
+    /// A pattern of names that cannot be understood.
+    #[error("the pattern {pattern:?} cannot be understood: {reason}")]
+    Pattern {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A choice of names that chooses nothing: a mistake in writing it, most likely.
+    #[error("nothing in {location} is meant by {choice}")]
+    NothingChosen {
+        /// The checkpoint.
+        location: String,
+        /// The choice, as `--include model.*`.
+        choice: String,
+    },
+    /// Two entries would get one name.
+    #[error("renaming would call both {first:?} and {second:?} {name:?}")]
+    SameName {
+        /// The new name.
+        name: String,
+        /// An entry of the source.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// Tensors cannot be converted to this dtype, as it is not a floating-point one.
+    #[error("tensors are converted to floating-point dtypes only, not to {dtype}")]
+    NotFloatingPoint {
+        /// The dtype.
+        dtype: dcp_types::DType,
+    },
+    /// Source and destination of a conversion are one place.
+    #[error("{location} is both source and destination; convert to another place")]
+    SamePlace {
+        /// The place.
+        location: String,
+    },
+    /// The source of a conversion could not be read. Nothing is at the destination that was not there before.
+    #[error("cannot read {fqn} of the source: {source}")]
+    Source {
+        /// The tensor or value, by the name that it was to get.
+        fqn: dcp_types::Fqn,
+        /// What went wrong.
+        source: Box<StorageError>,
+    },
+    /// Somebody asked for the conversion to stop. What it had written was removed.
+    #[error("cancelled; what was written was removed")]
+    Cancelled,
     /// The checkpoint has no tensor or value of this name.
     #[error("the checkpoint in {location} has no {kind} named {fqn:?}")]
     NoEntry {
@@ -57,7 +114,7 @@ impl Error {
     /// Whether the checkpoint itself is at fault: it is corrupt, damaged or incomplete.
     #[must_use]
     pub fn is_bad_checkpoint(&self) -> bool {
-        matches!(self, Self::Storage(error) if error.is_bad_checkpoint())
+        matches!(self, Self::Storage(error) | Self::Source { source: error, .. } if error.is_bad_checkpoint())
     }
 
     /// The ranks that are at fault, where that is known of other ranks.
@@ -80,6 +137,14 @@ impl WireError for Error {
             Self::Stateful(_) => "stateful",
             Self::MissingFeature { .. } => "missing-feature",
             Self::Location { .. } => "location",
+            Self::UnknownFormat { .. } => "unknown-format",
+            Self::Pattern { .. } => "pattern",
+            Self::NothingChosen { .. } => "nothing-chosen",
+            Self::SameName { .. } => "same-name",
+            Self::NotFloatingPoint { .. } => "not-floating-point",
+            Self::SamePlace { .. } => "same-place",
+            Self::Source { source, .. } => source.kind(),
+            Self::Cancelled => "cancelled",
             Self::NoEntry { .. } => "no-entry",
         }
     }
@@ -89,12 +154,13 @@ impl WireError for Error {
             Self::Plan(error) => error.fqn().map(dcp_types::Fqn::as_str),
             Self::Storage(error) => error.fqn().map(dcp_types::Fqn::as_str),
             Self::NoEntry { fqn, .. } => Some(fqn),
+            Self::Source { fqn, .. } => Some(fqn.as_str()),
             _ => None,
         }
     }
 
     fn is_retryable(&self) -> bool {
-        matches!(self, Self::Storage(error) if error.is_retryable())
+        matches!(self, Self::Storage(error) | Self::Source { source: error, .. } if error.is_retryable())
     }
 }
 

@@ -2,10 +2,11 @@
 //! any other mesh, loads it back, each reading just the bytes that it needs.
 //!
 //! [`save`] and [`load`] do the common thing for a single process; [`Saver`] and [`Loader`] have all the choices;
-//! [`Checkpoint`] looks into a checkpoint; [`Auditor`] finds out whether it is whole and sound.
+//! [`Checkpoint`] looks into a checkpoint; [`Auditor`] finds out whether it is whole and sound; [`Converter`] writes it anew in another form.
 
 mod audit;
 mod checkpoint;
+mod convert;
 mod error;
 mod formats;
 mod group;
@@ -17,7 +18,9 @@ mod save;
 
 pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
 pub use checkpoint::Checkpoint;
+pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter};
 pub use error::Error;
+pub use formats::{format_by_ending, format_names};
 pub use load::Loader;
 pub use location::Location;
 pub use opener::Opener;

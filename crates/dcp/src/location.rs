@@ -1,5 +1,6 @@
 //! Where a checkpoint is.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,6 +57,29 @@ impl Location {
         }
     }
 
+    /// Whether another location is this very place, as far as that can be told: paths are compared with their links followed.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Place::Store(one), Place::Store(other)) => Arc::ptr_eq(one, other),
+            _ => match (self.path(), other.path()) {
+                (Some(one), Some(other)) => {
+                    let real = |path: &Path| path.canonicalize().ok();
+                    real(one).is_some_and(|one| real(other) == Some(one))
+                }
+                _ => matches!((&self.place, &other.place), (Place::Url(one), Place::Url(other)) if one == other),
+            },
+        }
+    }
+
+    /// The path, if it is one of this machine.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Path(path) => Some(path),
+            Place::Url(url) => url.strip_prefix("file://").map(Path::new),
+            Place::Store(_) => None,
+        }
+    }
+
     fn open(&self, on_disk: impl Fn(&Path) -> Result<Arc<dyn Store>, Error>) -> Result<Arc<dyn Store>, Error> {
         match &self.place {
             Place::Store(store) if self.cold => Err(Error::Location { location: store.location(), reason: NOT_COLD }),
@@ -69,6 +93,16 @@ impl Location {
                 }
                 _ => Err(Error::Location { location: url.clone(), reason: "no store has this URL scheme" }),
             },
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Path(path) => path.display().fmt(f),
+            Place::Url(url) => url.fmt(f),
+            Place::Store(store) => store.location().fmt(f),
         }
     }
 }

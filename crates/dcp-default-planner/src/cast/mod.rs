@@ -5,13 +5,16 @@ mod scalar;
 
 use dcp_types::{DType, DataError, DataSink, Dest, ViewMut};
 
-/// Whether there is a conversion.
-pub(crate) fn converts(from: DType, to: DType) -> bool {
+/// Whether elements of dtype `from` can be converted to `to`, as [`convert_dtypes`](crate::DefaultLoadPlanner::convert_dtypes) says.
+#[must_use]
+pub fn converts(from: DType, to: DType) -> bool {
     scalar::converter(from, to).is_some()
 }
 
-/// A destination that takes elements of dtype `from` and hands them on to one of dtype `to`; `None` if there is no conversion.
-pub(crate) fn cast<'a>(from: DType, to: DType, dest: Dest<'a>) -> Option<Dest<'a>> {
+/// A destination that takes elements of dtype `from` and hands them on to one of dtype `to`; `None` if there is no conversion,
+/// or the destination is none of a tensor.
+#[must_use]
+pub fn cast<'a>(from: DType, to: DType, dest: Dest<'a>) -> Option<Dest<'a>> {
     let convert = scalar::converter(from, to)?;
     let out = match dest {
         Dest::Memory(view) => Out::Memory { view, offset: 0 },

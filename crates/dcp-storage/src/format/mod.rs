@@ -19,6 +19,7 @@ pub(crate) use steps::Steps;
 pub(crate) use stream::longest_value;
 pub use stream::{Decoded, Decoder, Stream, StreamCodec};
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -55,6 +56,12 @@ pub trait Format: fmt::Debug + Send + Sync {
     /// The small objects that the format has beside its index, if it has some.
     fn companions(&self) -> Option<&dyn Companions> {
         None
+    }
+
+    /// The endings of names, as `pt`, that tell this format of a file or directory that is yet to be written. They are other names of the
+    /// format, too.
+    fn endings(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Finds out whether a checkpoint of this format is there, by reading as little as it can: whether the index is, unless
@@ -136,6 +143,11 @@ pub trait OpenedCheckpoint: fmt::Debug + Send + Sync {
     /// What was left out of the metadata because it is not sound; nothing unless opened to [salvage](Strictness::Salvage).
     fn findings(&self) -> &[Finding] {
         &[]
+    }
+
+    /// The entries that are other names of tensors, with the entries of these: their elements are the same, stored once.
+    fn ties(&self) -> BTreeMap<usize, usize> {
+        BTreeMap::new()
     }
 
     /// Finds out where items lie: one locator an item, in order.

@@ -66,6 +66,10 @@ impl Format for TorchSaveFormat {
         write::encode_value(fqn, value)
     }
 
+    fn endings(&self) -> &'static [&'static str] {
+        &["pt", "pth", "ckpt", "bin"]
+    }
+
     fn recognise(&self) -> Box<dyn Ask<Output = bool>> {
         Box::new(Recognise)
     }

@@ -1,0 +1,152 @@
+//! Who writes what of the destination: planned as a save by that many ranks is, from what they would have declared.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use dcp_default_planner::DefaultSavePlanner;
+use dcp_planner::{Declared, PlanContext, SavePlanner};
+use dcp_types::{
+    Chunks, DType, DeviceMesh, Fqn, GlobalPlan, PlanPart, Rank, RankSet, RegionsDecl, SavePlan, Shape, TensorDecl,
+    TensorEntry, ValueDecl,
+};
+
+use super::resharding::Resharding;
+use super::select::Chosen;
+use crate::{Checkpoint, Error};
+
+/// What is to be written, by ranks that there are only in the plan.
+pub(super) struct Planned {
+    pub(super) plan: GlobalPlan,
+    /// Which entry of the source each entry of the plan is.
+    pub(super) origins: Vec<usize>,
+    /// The ranks of the plan.
+    pub(super) ranks: RankSet,
+}
+
+/// How tensors are to be cut.
+pub(super) enum Cutting<'a> {
+    /// Not at all: one rank writes everything.
+    Whole,
+    /// As they are in the source, spread over at least so many ranks.
+    Kept(u32),
+    /// Anew.
+    Resharded(&'a Resharding),
+}
+
+/// A mesh of more ranks is no mesh of a job that there was: what lies over it is taken chunk by chunk.
+const LARGEST_MESH: u64 = 1 << 16;
+
+/// Plans for the chosen entries. `values` are what is known of those that are values, in order.
+pub(super) fn plan(
+    source: &Checkpoint,
+    chosen: &[Chosen],
+    values: Vec<ValueDecl>,
+    dtype: impl Fn(DType) -> DType,
+    cutting: &Cutting<'_>,
+) -> Result<Planned, Error> {
+    let mut declaring = Declaring {
+        cutting,
+        ties: source.opened().ties(),
+        numbers: HashMap::new(),
+        meshes: Vec::new(),
+        tensors: Vec::new(),
+        regions: Vec::new(),
+    };
+    for chosen in chosen {
+        let entry = source.metadata().entry(chosen.entry).map(|(_, entry)| entry);
+        if let Some(tensor) = entry.and_then(|entry| entry.as_tensor()) {
+            declaring.tensor(chosen, tensor, dtype(tensor.dtype))?;
+        }
+    }
+    let ranks = declaring.ranks();
+    let plan = SavePlan {
+        meshes: PlanPart::new(declaring.meshes)?,
+        tensors: PlanPart::new(declaring.tensors)?,
+        regions: PlanPart::new(declaring.regions)?,
+        values: PlanPart::new(values)?,
+        order: chosen.iter().map(|chosen| chosen.path.clone()).collect(),
+    };
+    let coordinator = ranks.first().unwrap_or(0);
+    let ctx = PlanContext { rank: coordinator, coordinator, ranks: ranks.clone() };
+    let plan = DefaultSavePlanner::new().global_plan(&[Declared { ranks: ranks.clone(), plan }], &ctx)?;
+    let origins = origins(&plan, chosen);
+    Ok(Planned { plan, origins, ranks })
+}
+
+/// The entries of the source by number in the plan.
+fn origins(plan: &GlobalPlan, chosen: &[Chosen]) -> Vec<usize> {
+    let of_name: HashMap<Fqn, usize> = chosen.iter().map(|chosen| (chosen.path.fqn(), chosen.entry)).collect();
+    plan.metadata().entries().map(|(fqn, _)| of_name[fqn]).collect()
+}
+
+/// What all ranks declare: the same, so that each chunk goes to the one that has least.
+struct Declaring<'a> {
+    cutting: &'a Cutting<'a>,
+    /// Of the source.
+    ties: BTreeMap<usize, usize>,
+    /// The numbers of declared tensors, by the entry of the source that each is at first.
+    numbers: HashMap<usize, u32>,
+    meshes: Vec<DeviceMesh>,
+    tensors: Vec<TensorDecl>,
+    regions: Vec<RegionsDecl>,
+}
+
+impl Declaring<'_> {
+    fn tensor(&mut self, chosen: &Chosen, tensor: &TensorEntry, dtype: DType) -> Result<(), Error> {
+        let (path, shape) = (chosen.path.clone(), tensor.shape.clone());
+        let sharding = match (self.cutting, &tensor.chunks) {
+            (Cutting::Resharded(resharding), _) => {
+                let fqn = path.fqn();
+                let placements = resharding.placements(&fqn, &shape);
+                resharding.check(&fqn, &shape, &placements)?;
+                Some((self.mesh(&resharding.mesh), placements))
+            }
+            (Cutting::Kept(_), Chunks::Grid(grid)) if grid.mesh().size() <= LARGEST_MESH => {
+                Some((self.mesh(grid.mesh()), grid.placements().to_vec()))
+            }
+            (Cutting::Kept(_), Chunks::Grid(_) | Chunks::List(_)) => {
+                self.regions.push(listed(chosen, tensor, dtype, shape));
+                return Ok(());
+            }
+            _ => None,
+        };
+        let first = self.ties.get(&chosen.entry).copied().unwrap_or(chosen.entry);
+        let tied = self.numbers.get(&first).copied();
+        if tied.is_none() {
+            self.numbers.insert(first, u32::try_from(self.tensors.len()).unwrap_or(u32::MAX));
+        }
+        self.tensors.push(TensorDecl { path, dtype, shape, sharding, tied });
+        Ok(())
+    }
+
+    /// The number of a mesh, of which there are few.
+    fn mesh(&mut self, mesh: &DeviceMesh) -> u32 {
+        let known = self.meshes.iter().position(|known| known == mesh);
+        let number = known.unwrap_or_else(|| {
+            self.meshes.push(mesh.clone());
+            self.meshes.len() - 1
+        });
+        number as u32
+    }
+
+    /// All ranks that are needed.
+    fn ranks(&self) -> RankSet {
+        let of_meshes = self.meshes.iter().flat_map(DeviceMesh::ranks);
+        match self.cutting {
+            Cutting::Whole => [0].into_iter().collect(),
+            Cutting::Kept(count) => of_meshes.chain(0..*count).collect::<BTreeSet<Rank>>().into_iter().collect(),
+            // All of them, also if there are only values.
+            Cutting::Resharded(resharding) => resharding.mesh.ranks().collect(),
+        }
+    }
+}
+
+fn listed(chosen: &Chosen, tensor: &TensorEntry, dtype: DType, shape: Shape) -> RegionsDecl {
+    let regions = tensor.all_chunks().map(|chunk| chunk.region).collect();
+    RegionsDecl { path: chosen.path.clone(), dtype, shape, regions }
+}
+
+/// How many ranks keep what is written in files of the sizes of the source's, and so many jobs at work.
+pub(super) fn ranks_for(files: usize, jobs: usize, items: u64) -> u32 {
+    let most = u32::try_from(items.max(1)).unwrap_or(u32::MAX).min(LARGEST_MESH as u32);
+    u32::try_from(files.max(jobs)).unwrap_or(u32::MAX).clamp(1, most)
+}

@@ -1,0 +1,140 @@
+//! Which entries of a checkpoint are meant, and what they will be called.
+
+use std::collections::HashMap;
+
+use dcp_types::{Fqn, Metadata, StatePath};
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::rename::Rename;
+use crate::Error;
+
+/// Whole names, with `*` for any characters, dots among them.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern(GlobMatcher);
+
+impl Pattern {
+    pub(super) fn parse(pattern: &str) -> Result<Self, Error> {
+        let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
+        let fault =
+            |fault: globset::Error| Error::Pattern { pattern: pattern.into(), reason: fault.kind().to_string() };
+        Ok(Self(glob.map_err(fault)?.compile_matcher()))
+    }
+
+    pub(super) fn matches(&self, fqn: &Fqn) -> bool {
+        self.0.is_match(fqn.as_str())
+    }
+
+    fn text(&self) -> &str {
+        self.0.glob().glob()
+    }
+}
+
+/// The choice of entries.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Selection {
+    pub(super) include: Vec<Pattern>,
+    pub(super) exclude: Vec<Pattern>,
+    pub(super) renames: Vec<Rename>,
+}
+
+/// An entry that was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// Its number in the source.
+    pub(super) entry: usize,
+    /// Its place in the destination.
+    pub(super) path: StatePath,
+}
+
+impl Selection {
+    /// The entries that are meant, in the order of the source.
+    pub(super) fn choose(&self, metadata: &Metadata, location: &str) -> Result<Vec<Chosen>, Error> {
+        let nothing = |choice: String| Error::NothingChosen { location: location.to_owned(), choice };
+        let mut included = vec![false; self.include.len()];
+        let mut renamed = vec![false; self.renames.len()];
+        let mut names: HashMap<Fqn, &Fqn> = HashMap::new();
+        let mut chosen = Vec::new();
+        for (entry, (fqn, leaf)) in metadata.entries().enumerate() {
+            let mut is_included = self.include.is_empty();
+            for (pattern, used) in self.include.iter().zip(&mut included) {
+                if pattern.matches(fqn) {
+                    (is_included, *used) = (true, true);
+                }
+            }
+            if !is_included || self.exclude.iter().any(|pattern| pattern.matches(fqn)) {
+                continue;
+            }
+            let new = self.renames.iter().zip(&mut renamed).find_map(|(rename, used)| {
+                let path = rename.apply(&leaf.path)?;
+                *used = true;
+                Some(path)
+            });
+            let path = new.unwrap_or_else(|| leaf.path.clone());
+            if let Some(other) = names.insert(path.fqn(), fqn) {
+                let (name, first, second) = (path.fqn().to_string(), other.to_string(), fqn.to_string());
+                return Err(Error::SameName { name, first, second });
+            }
+            chosen.push(Chosen { entry, path });
+        }
+        let unused = |used: &[bool]| used.iter().position(|used| !used);
+        if let Some(number) = unused(&included) {
+            return Err(nothing(format!("the pattern {:?}", self.include[number].text())));
+        }
+        if chosen.is_empty() && !metadata.is_empty() {
+            return Err(nothing("what is left after the patterns to exclude".into()));
+        }
+        if let Some(number) = unused(&renamed) {
+            return Err(nothing(format!("the old name {:?}", self.renames[number].old)));
+        }
+        Ok(chosen)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dcp_types::{DictKey, Entry, EntryKind, Segment};
+
+    use super::*;
+
+    fn metadata(names: &[&str]) -> Metadata {
+        let path = |name: &str| StatePath::new(vec![Segment::Key(DictKey::from(name))]);
+        let entries = names.iter().map(|name| Entry { path: path(name), kind: EntryKind::Value });
+        Metadata::new(entries).expect("distinct")
+    }
+
+    fn choose(include: &[&str], exclude: &[&str], renames: &[(&str, &str)]) -> Result<Vec<String>, Error> {
+        let patterns = |list: &[&str]| list.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>();
+        let renames = renames.iter().map(|(old, new)| Rename::new(old, new)).collect();
+        let selection = Selection { include: patterns(include)?, exclude: patterns(exclude)?, renames };
+        let chosen = selection.choose(&metadata(&["model.a.w", "model.b.w", "optim.a.w", "step"]), "here")?;
+        Ok(chosen.into_iter().map(|chosen| chosen.path.fqn().to_string()).collect())
+    }
+
+    #[test]
+    fn names_are_matched_whole() {
+        assert_eq!(choose(&[], &[], &[]).expect("all").len(), 4);
+        assert_eq!(choose(&["model.*"], &[], &[]).expect("some"), ["model.a.w", "model.b.w"]);
+        assert_eq!(choose(&["*.w", "step"], &["*.a.*"], &[]).expect("some"), ["model.b.w", "step"]);
+        assert_eq!(choose(&["{model,optim}.a.w"], &[], &[]).expect("some"), ["model.a.w", "optim.a.w"]);
+        for nothing in ["model", "mode", "tep", "Model.*"] {
+            assert!(matches!(choose(&[nothing], &[], &[]), Err(Error::NothingChosen { .. })), "{nothing}");
+        }
+        assert!(matches!(choose(&["step"], &["*"], &[]), Err(Error::NothingChosen { .. })));
+        assert!(matches!(choose(&["[a"], &[], &[]), Err(Error::Pattern { .. })));
+    }
+
+    #[test]
+    fn the_first_new_name_counts_and_none_is_given_twice() {
+        let renames = [("model.a", "x"), ("model", "y"), ("x", "z")];
+        assert!(
+            matches!(choose(&[], &[], &renames), Err(Error::NothingChosen { choice, .. }) if choice.contains("\"x\""))
+        );
+        assert_eq!(choose(&["model.*"], &[], &renames[..2]).expect("renamed"), ["x.w", "y.b.w"]);
+        match choose(&[], &[], &[("optim", "model")]) {
+            Err(Error::SameName { name, first, second }) => {
+                assert_eq!([name, first, second], ["model.a.w", "model.a.w", "optim.a.w"]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Values, looked at before anything is written: what they are is part of the plan, and one that the format cannot hold is
+//! an error while nothing has been done yet.
+
+use dcp_storage::Format;
+use dcp_types::{Digest, ValueDecl};
+
+use super::cancel::Cancel;
+use super::select::Chosen;
+use crate::{Checkpoint, Error};
+
+/// Reads each chosen value and declares it. One at a time is in memory.
+pub(super) fn declare(
+    source: &Checkpoint,
+    chosen: &[Chosen],
+    format: &dyn Format,
+    cancel: &Cancel,
+) -> Result<Vec<ValueDecl>, Error> {
+    let mut declared = Vec::new();
+    for chosen in chosen {
+        let entry = source.metadata().entry(chosen.entry).map(|(_, entry)| entry);
+        if entry.is_none_or(|entry| entry.as_tensor().is_some()) {
+            continue;
+        }
+        if cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        for value in source.values(&[chosen.entry]).map_err(|error| of(chosen, error))? {
+            let encoded = format.encode_value(&chosen.path.fqn(), &value)?;
+            let (path, object) = (chosen.path.clone(), value.has_opaque());
+            declared.push(ValueDecl { path, object, content: Digest::of(&encoded) });
+        }
+    }
+    Ok(declared)
+}
+
+/// An error with the name of the value.
+fn of(chosen: &Chosen, error: Error) -> Error {
+    match error {
+        Error::Storage(source) => Error::Source { fqn: chosen.path.fqn(), source },
+        other => other,
+    }
+}

@@ -1,0 +1,102 @@
+//! The save itself: what each rank of the plan would have done, done here by a few threads.
+
+use std::sync::{Mutex, PoisonError};
+
+use dcp_storage::{StorageError, StorageWriter, WriteReport, WriteResult};
+use dcp_types::{GlobalPlan, Rank, RankSet};
+
+use super::source::{Failed, Origin, RankSource};
+use crate::Error;
+
+/// The ranks that have something to write; the first one if none has.
+pub(super) fn busy(plan: &GlobalPlan, ranks: &RankSet) -> Vec<Rank> {
+    let busy: Vec<Rank> = ranks.iter().filter(|&rank| !plan.items_of(rank).is_empty()).collect();
+    if busy.is_empty() { ranks.first().into_iter().collect() } else { busy }
+}
+
+/// Writes everything and commits it, or removes what was written.
+pub(super) fn write(
+    writer: &dyn StorageWriter,
+    origin: &Origin<'_>,
+    busy: &[Rank],
+    jobs: usize,
+) -> Result<WriteReport, Error> {
+    let io = origin.checkpoint.io().clone().with_threads(jobs);
+    let plan = &origin.planned.plan;
+    let token = io.block_on(writer.begin(&origin.planned.ranks))?;
+    let first = Mutex::new(None);
+    let task = |rank: Rank| {
+        let (io, token, first) = (io.clone().with_threads(1), &token, &first);
+        async move {
+            // An error of one has been enough; the others stop at their next read.
+            if origin.go_on().is_err() {
+                return Ok(None);
+            }
+            let source = RankSource::new(origin, plan.items_of(rank));
+            match writer.write_data(token, plan, rank, &source, &io).await {
+                Ok(result) => Ok(Some((rank, result))),
+                Err(error) => {
+                    first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    origin.fail();
+                    Ok(None)
+                }
+            }
+        }
+    };
+    let written: Result<Vec<Option<(Rank, WriteResult)>>, StorageError> =
+        io.run(busy.iter().map(|&rank| task(rank)).collect(), 1);
+    let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let committed = match (origin.is_cancelled(), first, written) {
+        (true, ..) => Err(Error::Cancelled),
+        (false, Some(error), _) => Err(explained(error)),
+        (false, None, Err(error)) => Err(error.into()),
+        (false, None, Ok(results)) => {
+            let mut results: Vec<_> = results.into_iter().flatten().collect();
+            results.sort_unstable_by_key(|(rank, _)| *rank);
+            io.block_on(writer.finish(&token, plan, &results)).map(|()| total(&results)).map_err(Error::from)
+        }
+    };
+    committed.inspect_err(|error| {
+        let is_unknown =
+            matches!(error, Error::Storage(error) if matches!(**error, StorageError::CommitUnknown { .. }));
+        if !is_unknown {
+            // What cannot be removed now, a later save removes.
+            drop(io.block_on(writer.abort(&token, true)));
+        }
+    })
+}
+
+fn total(results: &[(Rank, WriteResult)]) -> WriteReport {
+    results.iter().fold(WriteReport::default(), |mut total, (_, result)| {
+        total += result.report;
+        total
+    })
+}
+
+/// What a writer says of a source that failed, as what the source said: a damaged source is not a matter of the destination.
+fn explained(error: StorageError) -> Error {
+    let cause = match error {
+        StorageError::Source { source, path } => {
+            source.downcast::<Failed>().map_err(|source| StorageError::Source { path, source })
+        }
+        StorageError::NoSource { source, fqn } => {
+            source.downcast::<Failed>().map_err(|source| StorageError::NoSource { fqn, source })
+        }
+        other => Err(other),
+    };
+    let Failed { fqn, source } = match cause {
+        Ok(failed) => *failed,
+        Err(other) => return other.into(),
+    };
+    let source = match source.downcast::<StorageError>() {
+        Ok(source) => return Error::Source { fqn, source },
+        Err(source) => source,
+    };
+    match source.downcast::<Error>() {
+        Ok(error) => match *error {
+            Error::Storage(source) => Error::Source { fqn, source },
+            other => other,
+        },
+        Err(source) => StorageError::NoSource { fqn, source }.into(),
+    }
+}

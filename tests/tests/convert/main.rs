@@ -1,0 +1,6 @@
+//! Converting: contents stay what they are, whatever the form.
+
+mod fixtures;
+mod identity;
+mod reads;
+mod same;
