@@ -7,7 +7,7 @@ use dcp_types::{DType, ReadItem};
 use zstd::stream::raw::{DParameter, Decoder as RawZstd, InBuffer, Operation, OutBuffer};
 
 use super::head::Head;
-use crate::archive::{Archive, Fault, Known, Lack, MAX_PICKLE, Wrong};
+use crate::archive::{Archive, Fault, Known, Lack, MAX_PICKLE, Storages, Wrong};
 
 /// The largest window that a stream may ask for, as a power of two: 32 MiB, more than any level below 20 does.
 const WINDOW_LOG: u32 = 25;
@@ -252,7 +252,7 @@ fn agrees(known: &Known, head: &Head) -> Result<Option<u32>, Lack> {
     let stored = archive.storage(known, &head.tensor.storage.key)?;
     let is_same = stored.offset == head.payload
         && stored.length == head.tensor.storage.length
-        && archive.byte_order == head.order;
+        && archive.byte_order() == head.order;
     if is_same {
         return Ok(stored.crc);
     }
