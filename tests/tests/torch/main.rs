@@ -4,6 +4,7 @@
 mod again;
 mod expected;
 mod meshes;
+mod objects;
 mod overwrite;
 mod pytorch;
 mod round_trip;
