@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use dcp::{Error, Location, Store};
+use dcp::{Error, Format, Location, Store};
 
 use crate::args::{Arguments, Command};
 use crate::failure::Failure;
@@ -19,6 +19,7 @@ use crate::{demo, inspect, verify};
 #[derive(Default)]
 pub struct Dcpctl {
     schemes: BTreeMap<String, Box<Opener>>,
+    opener: dcp::Opener,
 }
 
 /// Makes the store that a URL names.
@@ -54,6 +55,13 @@ impl Dcpctl {
         self
     }
 
+    /// The same with one more format, or with a known one that has transforms of the caller's own.
+    #[must_use]
+    pub fn format(mut self, format: impl Format + 'static) -> Self {
+        self.opener = self.opener.format(format);
+        self
+    }
+
     /// Does what the arguments say, the first of which is the command's own name. What it finds goes to `out`; if it does not
     /// end well, one line that says why goes to `err` (for bad usage, several).
     ///
@@ -85,8 +93,8 @@ impl Dcpctl {
     fn obey(&self, command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
         match command {
             Command::Demo(args) => demo::demo(args, out),
-            Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, args, out),
-            Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, args, out),
+            Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, &self.opener, args, out),
+            Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, &self.opener, args, out),
         }
     }
 

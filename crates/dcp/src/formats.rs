@@ -24,7 +24,7 @@ pub(crate) fn detect(
     formats: &[Arc<dyn Format>],
     io: &Io<'_>,
 ) -> Result<Arc<dyn Format>, Error> {
-    let is_one_object = store.traits().is_one_object;
+    let is_one_object = store.traits().one_object.is_some();
     for format in formats.iter().filter(|format| format.is_one_file() == is_one_object) {
         if dcp_storage::recognise(&**format, &**store, io)? {
             return Ok(Arc::clone(format));
@@ -36,7 +36,7 @@ pub(crate) fn detect(
 /// Why a store holds no checkpoint.
 fn nothing(store: &dyn Store, formats: &[Arc<dyn Format>], io: &Io<'_>) -> Result<Error, Error> {
     let location = store.location();
-    if store.traits().is_one_object {
+    if store.traits().one_object.is_some() {
         let known = formats.iter().filter(|format| format.is_one_file()).map(|format| format.name());
         let known: Vec<&str> = known.collect();
         let reason = format!("it is a file of no format that is known here ({})", known.join(", "));

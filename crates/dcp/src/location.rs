@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dcp_storage::{MemoryStore, Store};
+use dcp_storage::{Format, MemoryStore, Store};
 
 use crate::Error;
 
@@ -39,14 +39,30 @@ impl Location {
         self
     }
 
-    /// The store at this place. `fsync` says whether a directory is to survive a crash of the machine.
-    pub(crate) fn store(&self, fsync: bool) -> Result<Arc<dyn Store>, Error> {
+    /// The store of the checkpoint that is at this place.
+    pub(crate) fn store(&self) -> Result<Arc<dyn Store>, Error> {
+        // Nothing is written through it.
+        self.open(|path| on_disk(path, path.is_file(), true, self.cold))
+    }
+
+    /// The store for a checkpoint of this format, whatever is at this place now. `fsync` says whether what is written on a file system
+    /// is to survive a crash of the machine.
+    pub(crate) fn store_for(&self, format: &dyn Format, fsync: bool) -> Result<Arc<dyn Store>, Error> {
+        let store = self.open(|path| on_disk(path, format.is_one_file(), fsync, self.cold))?;
+        match (format.is_one_file(), store.traits().one_object.is_some()) {
+            (true, false) => Err(Error::Location { location: store.location(), reason: NOT_ONE_FILE }),
+            (false, true) => Err(Error::Location { location: store.location(), reason: ONE_FILE }),
+            _ => Ok(store),
+        }
+    }
+
+    fn open(&self, on_disk: impl Fn(&Path) -> Result<Arc<dyn Store>, Error>) -> Result<Arc<dyn Store>, Error> {
         match &self.place {
             Place::Store(store) if self.cold => Err(Error::Location { location: store.location(), reason: NOT_COLD }),
             Place::Store(store) => Ok(Arc::clone(store)),
-            Place::Path(path) => directory(path, fsync, self.cold),
+            Place::Path(path) => on_disk(path),
             Place::Url(url) => match url.split_once("://") {
-                Some(("file", path)) => directory(Path::new(path), fsync, self.cold),
+                Some(("file", path)) => on_disk(Path::new(path)),
                 _ if self.cold => Err(Error::Location { location: url.clone(), reason: NOT_COLD }),
                 Some(("s3" | "gs" | "az", _)) => {
                     Err(Error::MissingFeature { what: format!("the location {url}"), feature: "s3" })
@@ -58,26 +74,33 @@ impl Location {
 }
 
 const NOT_COLD: &str = "only a directory can be read past the page cache";
+const NOT_ONE_FILE: &str = "a format that is one file needs a place for one (`OneObject` of a store)";
+const ONE_FILE: &str = "the format is more than one file";
 
+/// The store of a directory, or of one file of it: a checkpoint of a one-file format.
 #[cfg(feature = "fs")]
-fn directory(path: &Path, fsync: bool, cold: bool) -> Result<Arc<dyn Store>, Error> {
+fn on_disk(path: &Path, is_file: bool, fsync: bool, cold: bool) -> Result<Arc<dyn Store>, Error> {
     use std::ffi::OsStr;
 
     use dcp_fs::{Durability, LocalStore};
     use dcp_storage::{OneObject, StorePath};
     let durability = if fsync { Durability::Fsync } else { Durability::None };
     let store = |path: &Path| LocalStore::open(path).durability(durability).cold(cold);
-    // A file is a checkpoint of a one-file format.
-    if let (true, Some(parent), Some(name)) = (path.is_file(), path.parent(), path.file_name().and_then(OsStr::to_str))
-    {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        return Ok(Arc::new(OneObject::new(Arc::new(store(parent)), StorePath::parse(name)?)));
+    if !is_file {
+        return Ok(Arc::new(store(path)));
     }
-    Ok(Arc::new(store(path)))
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
+        return Err(Error::Location { location: path.display().to_string(), reason: NO_FILE });
+    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    Ok(Arc::new(OneObject::new(Arc::new(store(parent)), StorePath::parse(name)?)))
 }
 
+#[cfg(feature = "fs")]
+const NO_FILE: &str = "it is no name of a file";
+
 #[cfg(not(feature = "fs"))]
-fn directory(path: &Path, _fsync: bool, _cold: bool) -> Result<Arc<dyn Store>, Error> {
+fn on_disk(path: &Path, _is_file: bool, _fsync: bool, _cold: bool) -> Result<Arc<dyn Store>, Error> {
     Err(Error::MissingFeature { what: format!("the location {}", path.display()), feature: "fs" })
 }
 

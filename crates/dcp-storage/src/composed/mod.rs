@@ -2,6 +2,7 @@
 
 mod claim;
 mod encoding;
+mod one_file;
 mod reader;
 mod writer;
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claim::{self, Claim, Traces};
 use super::encoding::Encoding;
+use super::one_file::OneFileSave;
 use crate::engine::{read_whole, write_file};
 use crate::names::is_index;
 use crate::{
@@ -21,6 +22,9 @@ use crate::{
 /// A save claims a generation before it writes anything, so that two savers never write one file. Its files lie beside those of
 /// the checkpoint that it will replace. The publication of the index, conditional on the index that was there at the start, is the commit;
 /// only then are the replaced files removed.
+///
+/// A format of [one file](crate::OneFile) has neither claims nor an index: its file takes its name when it is whole. It may replace another
+/// file, as a whole; of several savers that do so at one time the last one wins.
 #[derive(Clone, Debug)]
 pub struct ComposedWriter {
     format: Arc<dyn Format>,
@@ -49,6 +53,12 @@ impl ComposedWriter {
     pub fn claim_lifetime(mut self, lifetime: Duration) -> Self {
         self.claim_lifetime = lifetime;
         self
+    }
+
+    /// How a format is saved that is one file.
+    fn one_file(&self) -> Option<OneFileSave<'_>> {
+        let file = self.format.one_file()?;
+        Some(OneFileSave { format: &*self.format, file, store: &*self.store })
     }
 
     /// Refuses a place that holds what must not be replaced, before anything is written there.
@@ -119,7 +129,11 @@ impl ComposedWriter {
 
 #[async_trait]
 impl StorageWriter for ComposedWriter {
-    async fn begin(&self, _ranks: &RankSet) -> Result<SaveToken, StorageError> {
+    async fn begin(&self, ranks: &RankSet) -> Result<SaveToken, StorageError> {
+        if let Some(save) = self.one_file() {
+            let path = self.store.traits().one_object.unwrap_or_else(|| self.format.index_path());
+            return save.begin(path, ranks, self.overwrite).await;
+        }
         let listing = self.store.list(None).await?;
         self.refuse(&listing)?;
         let claim = Claim::new(self.claim_lifetime);
@@ -152,6 +166,9 @@ impl StorageWriter for ComposedWriter {
         source: &dyn WriteSource,
         io: &Io<'_>,
     ) -> Result<WriteResult, StorageError> {
+        if let Some(save) = self.one_file() {
+            return save.write_data(token, plan, rank, source, io).await;
+        }
         let token = Token::decode(token)?;
         let files = self.format.lay_out(plan, rank, token.generation)?;
         let source = Encoding { source, format: &*self.format, plan };
@@ -173,6 +190,9 @@ impl StorageWriter for ComposedWriter {
         plan: &GlobalPlan,
         results: &[(Rank, WriteResult)],
     ) -> Result<(), StorageError> {
+        if let Some(save) = self.one_file() {
+            return save.finish(token, plan, results).await;
+        }
         let token = Token::decode(token)?;
         let summaries: Vec<_> = results.iter().map(|(rank, result)| (*rank, result.summary.clone())).collect();
         let index = self.format.encode_index(plan, &summaries, token.generation)?;
@@ -184,6 +204,9 @@ impl StorageWriter for ComposedWriter {
     }
 
     async fn abort(&self, token: &SaveToken, ranks_stopped: bool) -> Result<(), StorageError> {
+        if let Some(save) = self.one_file() {
+            return save.abort(token).await;
+        }
         let Token { generation, saver, .. } = Token::decode(token)?;
         let current = match read_whole(&*self.store, &self.format.index_path()).await {
             Ok((index, _)) => self.format.generation(&index).ok(),

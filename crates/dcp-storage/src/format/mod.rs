@@ -1,15 +1,20 @@
 //! How parts become bytes in named files, and what the index looks like.
 
 mod ask;
+mod encoded;
 mod layout;
 mod locate;
+mod one_file;
 mod steps;
 mod stream;
 
 pub use ask::{Ask, Need, Reply, Step};
+pub use encoded::Encoded;
 pub use layout::{FileLayout, Late, Segment, WrittenFile, WrittenSegment};
 pub use locate::{BlockChecks, Extent, Layout, Locator, PostStep};
+pub use one_file::{OneFile, Piece, PlacedChunk, TensorsWritten};
 pub(crate) use steps::Steps;
+pub(crate) use stream::longest_value;
 pub use stream::{Decoded, Decoder, Stream, StreamCodec};
 
 use std::fmt;
@@ -34,9 +39,15 @@ pub trait Format: fmt::Debug + Send + Sync {
     /// The object whose publication makes a checkpoint exist.
     fn index_path(&self) -> StorePath;
 
-    /// Whether a checkpoint is one file, at a place that is [one object](crate::OneObject).
+    /// How a checkpoint is written that is one file, at a place that is [one object](crate::OneObject). `None` for formats of several
+    /// files.
+    fn one_file(&self) -> Option<&dyn OneFile> {
+        None
+    }
+
+    /// Whether a checkpoint is one file.
     fn is_one_file(&self) -> bool {
-        false
+        self.one_file().is_some()
     }
 
     /// Finds out whether a checkpoint of this format is there, by reading as little as it can: whether the index is, unless

@@ -33,7 +33,7 @@ const BYTE_ORDER: (&str, &[u8]) = ("byteorder", b"little");
 const NAMES: [u64; 2] = [2_908_468_677_762_923_104, 15_728_199_511_854_643_026];
 
 impl ArchiveWriter {
-    /// An archive that begins with a pickle and all that says how to read the rest.
+    /// An archive in PyTorch's own order, which begins with a pickle and all that says how to read the rest.
     pub(crate) fn new(pickle: &[u8]) -> Self {
         let order: &[u8] = b"1";
         Self::begun([("data.pkl", pickle), (".format_version", order), (".storage_alignment", b"64"), BYTE_ORDER])
@@ -46,9 +46,20 @@ impl ArchiveWriter {
     }
 
     fn begun<const N: usize>(records: [(&str, &[u8]); N]) -> Self {
-        let mut writer = Self { out: Vec::new(), position: 0, written: Vec::new(), id: 0 };
+        let mut writer = Self::storages_first();
         records.iter().for_each(|(name, content)| writer.record(name, content));
         writer
+    }
+
+    /// An archive that begins with storages; the [pickle](Self::pickle) comes later.
+    pub(crate) fn storages_first() -> Self {
+        Self { out: Vec::new(), position: 0, written: Vec::new(), id: 0 }
+    }
+
+    /// The pickle behind storages. Without a format version, from which PyTorch would conclude that they lie in its own order.
+    pub(crate) fn pickle(&mut self, pickle: &[u8]) {
+        self.record("data.pkl", pickle);
+        self.record("byteorder", b"little");
     }
 
     /// A storage.

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dcp_storage::{Ask, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness};
+use dcp_storage::{Ask, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness, Transforms};
 use dcp_types::{Digest, Rank};
 
 use super::format::index_path;
 use super::opened::OpenedDcp;
+use crate::beside::{LARGE, beside};
 use crate::metadata;
 use crate::saved::{ReadSaved, SavedFile};
 
 /// The machine that opens: needs the index, or those of all ranks, then what Lightning has put beside it.
 pub(super) struct Open {
     strictness: Strictness,
+    transforms: Transforms,
     stage: Stage,
 }
 
@@ -28,8 +30,8 @@ enum Stage {
 }
 
 impl Open {
-    pub(super) fn new(strictness: Strictness) -> Self {
-        Self { strictness, stage: Stage::Begin }
+    pub(super) fn new(strictness: Strictness, transforms: Transforms) -> Self {
+        Self { strictness, transforms, stage: Stage::Begin }
     }
 
     fn read_index(&mut self, files: Vec<StorePath>, companion: Option<u64>) -> Step<Arc<dyn OpenedCheckpoint>> {
@@ -43,16 +45,14 @@ impl Open {
         files: &[(StorePath, Bytes)],
         companion: Option<SavedFile>,
     ) -> Result<Arc<dyn OpenedCheckpoint>, StorageError> {
-        let (index, findings) = metadata::decode(files, self.strictness)?;
-        let fingerprint = match files {
-            [(_, only)] => Digest::of(only),
-            several => {
-                let digests = several.iter().map(|(path, bytes)| format!("{path} {:?} ", Digest::of(bytes)));
-                Digest::of(digests.collect::<String>().as_bytes())
-            }
-        };
+        let decode = || metadata::decode(files, self.strictness);
+        let is_large = files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() >= LARGE;
+        let (fingerprint, decoded) = if is_large { beside(|| fingerprint_of(files), decode) } else { (None, decode()) };
+        let (index, findings) = decoded?;
+        let fingerprint = fingerprint.unwrap_or_else(|| fingerprint_of(files));
         let path = files.first().map_or_else(index_path, |(path, _)| path.clone());
-        Ok(Arc::new(OpenedDcp::new(index, findings, fingerprint, path, companion.map(Arc::new), self.strictness)?))
+        let (companion, transforms) = (companion.map(Arc::new), self.transforms.clone());
+        Ok(Arc::new(OpenedDcp::new(index, findings, fingerprint, path, companion, self.strictness, transforms)?))
     }
 }
 
@@ -121,6 +121,17 @@ impl Open {
                 self.stage = Stage::Companion(files, read);
                 Ok(Step::Needs(needs))
             }
+        }
+    }
+}
+
+/// The digest of an index, or of those of all ranks.
+fn fingerprint_of(files: &[(StorePath, Bytes)]) -> Digest {
+    match files {
+        [(_, only)] => Digest::of(only),
+        several => {
+            let digests = several.iter().map(|(path, bytes)| format!("{path} {:?} ", Digest::of(bytes)));
+            Digest::of(digests.collect::<String>().as_bytes())
         }
     }
 }

@@ -5,15 +5,19 @@
 //! must be a sound state dict, every tensor covered exactly once, and becomes the [`Index`]. What is written ([`write`]) is one file.
 
 mod draft;
+mod extents;
 mod flaw;
 mod generation;
 mod index;
+mod lists;
 mod merge;
 mod names;
+mod outline;
 mod states;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod words;
 mod write;
 
@@ -21,7 +25,7 @@ use bytes::Bytes;
 use dcp_storage::{Finding, StorageError, StorePath, Strictness};
 
 pub(crate) use generation::generation;
-pub(crate) use index::{Index, Place, Transform};
+pub(crate) use index::{Index, Place};
 pub(crate) use write::{Places, encode};
 
 use draft::Files;

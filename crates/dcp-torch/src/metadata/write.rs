@@ -37,13 +37,18 @@ impl Places {
     }
 }
 
-/// The index of a checkpoint that holds this, in these places.
+/// The index of a checkpoint that holds this, in these places, after these transforms (in the order in which they are undone).
 ///
 /// # Errors
 /// [`StorageError::Unsupported`] if not every item has its place, or a name is longer than a pickle can hold.
-pub(crate) fn encode(metadata: &Metadata, places: Places, generation: Generation) -> Result<Vec<u8>, StorageError> {
-    let pickler = Pickler::new(Protocol::Four);
-    let mut writer = IndexWriter { pickler, sizes: HashMap::new(), properties: HashMap::new(), places };
+pub(crate) fn encode(
+    metadata: &Metadata,
+    places: Places,
+    transforms: &[String],
+    generation: Generation,
+) -> Result<Vec<u8>, StorageError> {
+    let (pickler, sizes, properties) = (Pickler::new(Protocol::Four), HashMap::new(), HashMap::new());
+    let mut writer = IndexWriter { pickler, sizes, properties, transforms, listed: None, places };
     writer
         .whole(metadata, generation)
         .map_err(|fault| StorageError::Unsupported { format: "dcp", what: fault.to_string() })?;
@@ -60,15 +65,18 @@ enum Fault {
     TooLong(#[from] TooLong),
 }
 
-struct IndexWriter {
+struct IndexWriter<'t> {
     pickler: Pickler,
     /// Offsets and extents, of which there are few different ones.
     sizes: HashMap<Box<[u64]>, Slot>,
     properties: HashMap<DType, Slot>,
+    transforms: &'t [String],
+    /// The list of them, once it was written.
+    listed: Option<Slot>,
     places: Places,
 }
 
-impl IndexWriter {
+impl IndexWriter<'_> {
     fn whole(&mut self, metadata: &Metadata, generation: Generation) -> Result<(), Fault> {
         self.object(METADATA, "Metadata");
         self.pickler.text("state_dict_metadata")?;
@@ -194,7 +202,26 @@ impl IndexWriter {
         self.number(item.offset);
         self.pickler.text("length")?;
         self.number(item.length);
+        if !self.transforms.is_empty() {
+            self.pickler.text("transform_descriptors")?;
+            self.transforms()?;
+        }
         self.filled();
+        Ok(())
+    }
+
+    fn transforms(&mut self) -> Result<(), Fault> {
+        if let Some(slot) = self.listed {
+            self.pickler.fetch(slot);
+            return Ok(());
+        }
+        self.pickler.empty_list();
+        self.pickler.mark();
+        for descriptor in self.transforms {
+            self.pickler.text(descriptor)?;
+        }
+        self.pickler.append_all();
+        self.listed = Some(self.pickler.memoise());
         Ok(())
     }
 

@@ -11,6 +11,7 @@ mod recipe;
 mod splice;
 #[cfg(test)]
 mod splice_tests;
+mod state;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -25,9 +26,10 @@ pub(crate) use harm::harm_in;
 #[cfg(fuzzing)]
 pub(crate) use law::check_again;
 pub(crate) use read::{storages, tensor};
+pub(crate) use state::{StateLeaf, pickle_state};
 pub(crate) use tensor::{TensorRef, wrong_length};
 pub(crate) use tree::{Leaf, LeafContent, Position, SavedTree, TreeRead};
-pub(crate) use value::{checked_bytes, decode_plain, decode_strictly};
+pub(crate) use value::{ENCODING, checked_bytes, decode_plain, decode_strictly};
 pub(crate) use vocabulary::StorageSize;
 pub(crate) use write::encode;
 pub(crate) use write_tensor::TensorArchive;

@@ -61,7 +61,7 @@ impl SavedTree {
                 path: Vec::new(),
                 position: Vec::new(),
             };
-            Ok(walk.node(root).and_then(|()| walk.finish()))
+            Ok(walk.root(root).and_then(|()| walk.finish()))
         });
         match outcome {
             Ok((walked, _)) => walked.map_err(|fault| fault.into_lack(start)),
@@ -119,6 +119,16 @@ impl Walk<'_> {
         }
         self.leaves.push(Leaf { path: StatePath::new(self.path.clone()), content });
         Ok(())
+    }
+
+    /// An empty state has no leaves; an empty dict inside of one is a leaf.
+    fn root(&mut self, node: &ObjectNode<'_>) -> Result<(), Stop> {
+        let is_empty = match node {
+            Node::Dict(pairs) => pairs.borrow().is_empty(),
+            Node::Object(object) => matches!(&*object.borrow(), Object::OrderedDict(pairs) if pairs.is_empty()),
+            _ => false,
+        };
+        if is_empty { Ok(()) } else { self.node(node) }
     }
 
     fn node(&mut self, node: &ObjectNode<'_>) -> Result<(), Stop> {

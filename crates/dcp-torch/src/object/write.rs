@@ -77,7 +77,6 @@ impl ObjectWriter {
     }
 
     /// What the pickle is written with.
-    #[cfg_attr(not(test), expect(dead_code, reason = "a value by itself has nothing around it"))]
     pub(crate) fn pickler(&mut self) -> &mut Pickler {
         &mut self.pickler
     }
@@ -238,11 +237,20 @@ impl ObjectWriter {
 
     fn list(&mut self, items: &[Value], depth: usize) -> Result<(), NotStorable> {
         self.pickler.empty_list();
+        self.items(items, |writer, item| writer.put(item, depth))
+    }
+
+    /// Puts items into the list on top.
+    pub(super) fn items<'i, T>(
+        &mut self,
+        items: &'i [T],
+        mut item: impl FnMut(&mut Self, &'i T) -> Result<(), NotStorable>,
+    ) -> Result<(), NotStorable> {
         for batch in items.chunks(BATCH) {
             if batch.len() > 1 {
                 self.pickler.mark();
             }
-            batch.iter().try_for_each(|item| self.put(item, depth))?;
+            batch.iter().try_for_each(|each| item(self, each))?;
             if batch.len() > 1 { self.pickler.append_all() } else { self.pickler.append() }
         }
         Ok(())
@@ -290,10 +298,11 @@ impl ObjectWriter {
         })
     }
 
-    fn entries<T>(
+    /// The same in whatever way each entry is written.
+    pub(super) fn entries<'e, T>(
         &mut self,
-        entries: &[T],
-        mut entry: impl FnMut(&mut Self, &T) -> Result<(), NotStorable>,
+        entries: &'e [T],
+        mut entry: impl FnMut(&mut Self, &'e T) -> Result<(), NotStorable>,
     ) -> Result<(), NotStorable> {
         for batch in entries.chunks(BATCH) {
             if batch.len() > 1 {
@@ -320,7 +329,7 @@ impl ObjectWriter {
             strides: tensor.strides(),
             offset: tensor.storage_offset(),
             requires_grad,
-            key: &number.to_string(),
+            key: &(self.first + number).to_string(),
             storage: storage.len() as u64,
         };
         Ok(tensor.write(&mut self.pickler)?)

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use dcp_storage::{Decoded, Decoder, Locator, StorageError, StorePath, Stream, StreamCodec};
+use dcp_storage::{Decoded, Decoder, Layers, Locator, StorageError, StorePath, Stream, StreamCodec};
 use dcp_types::ReadItem;
 
 use crate::archive::{ArchiveWriter, StoredBytes};
@@ -36,7 +36,9 @@ impl Assembly {
             assembler.next_storage();
             return Locator::Inline(assembler.ready.into());
         };
-        Locator::Stream(Stream { file, offset: start, length: end - start, codec: Arc::new(self) })
+        let codec: Arc<dyn StreamCodec> = Arc::new(self);
+        let (length, layers) = (end - start, Layers::default());
+        Locator::Stream(Stream { file, offset: start, length, layers, codec: Some(codec), checks: None })
     }
 
     /// The archive up to the storages.

@@ -59,7 +59,7 @@ pub(crate) fn content(locator: &Locator, file: &Bytes, pieces: usize) -> Result<
         Locator::Inline(bytes) => Ok(bytes.to_vec()),
         Locator::Stream(stream) => {
             let encoded = &file[stream.offset as usize..(stream.offset + stream.length) as usize];
-            let mut decoder = stream.codec.decoder(stream, &ReadItem::value(0));
+            let mut decoder = stream.codec.as_ref().expect("a codec").decoder(stream, &ReadItem::value(0));
             let mut decoded = Vec::new();
             decode(&mut *decoder, encoded, pieces, |piece| decoded.extend_from_slice(piece))?;
             Ok(decoded)

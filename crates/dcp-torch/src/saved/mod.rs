@@ -14,6 +14,7 @@ mod opened;
 mod read;
 #[cfg(test)]
 mod tests;
+mod write;
 
 pub(crate) use file::SavedFile;
 pub use format::TorchSaveFormat;

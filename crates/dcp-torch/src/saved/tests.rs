@@ -129,17 +129,18 @@ fn storages_of_objects_are_read_when_they_are_wanted_and_in_little_memory() {
         assert_eq!(stream.length, INSIDE as u64);
         let encoded = &file[stream.offset as usize..][..INSIDE];
         let (length, peak) = peak_of(|| {
-            let (mut length, mut decoder) = (0, stream.codec.decoder(stream, &ReadItem::value(0)));
+            let (mut length, mut decoder) =
+                (0, stream.codec.as_ref().expect("a codec").decoder(stream, &ReadItem::value(0)));
             assert!(decode(&mut *decoder, encoded, 4096, |piece| length += piece.len()).expect("decodes"));
             length
         });
         assert!(length > INSIDE && peak < 50_000, "{length} {peak}");
         let mut damaged = encoded.to_vec();
         damaged[77] ^= 1;
-        let mut decoder = stream.codec.decoder(stream, &ReadItem::value(0));
+        let mut decoder = stream.codec.as_ref().expect("a codec").decoder(stream, &ReadItem::value(0));
         let refused = decode(&mut *decoder, &damaged, 4096, |_| ());
         assert!(matches!(refused, Err(StorageError::Corrupt { .. })), "{refused:?}");
-        let mut decoder = stream.codec.decoder(stream, &ReadItem::value(0));
+        let mut decoder = stream.codec.as_ref().expect("a codec").decoder(stream, &ReadItem::value(0));
         let refused = decode(&mut *decoder, &encoded[..INSIDE - 1], 4096, |_| ());
         assert!(matches!(refused, Err(StorageError::Corrupt { .. })), "{refused:?}");
     }

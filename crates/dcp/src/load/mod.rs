@@ -170,7 +170,7 @@ impl<'a> Loader<'a> {
     }
 
     fn reader(&self, from: impl Into<Location>) -> Result<Reader<'static>, Error> {
-        let store = from.into().store(true)?;
+        let store = from.into().store()?;
         let format = formats::detect(&store, &self.formats, &self.io()?)?;
         Ok(Reader::Own(ComposedReader::new(format, store)))
     }
