@@ -258,11 +258,11 @@ proptest! {
 #[test]
 fn what_pytorch_pickles_can_be_pickled_again_if_damaged_too() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/torch/26_objects");
-    for name in ["zip2", "zip4", "zip5"] {
+    for name in ["zip2", "zip5"] {
         let known = Known::whole(std::fs::read(format!("{root}/{name}.pt")).expect("fixture").into());
         let (pickle, _) = Archive::read(&known).expect("an archive").pickle(&known, MAX_PICKLE).expect("a pickle");
         check_again(&pickle);
-        for at in (0..pickle.len()).step_by(37) {
+        for at in (0..pickle.len()).step_by(211) {
             let mut damaged = pickle.to_vec();
             damaged[at] ^= 1 << (at % 8);
             check_again(&damaged);
