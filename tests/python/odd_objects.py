@@ -2,7 +2,7 @@
 
     odd_objects.py make FOLDER     writes one state into files of several forms, and what is expected of each object in it
     odd_objects.py check FOLDER    loads what was made of it: NAME.cut/OBJECT.pt, of each object alone, and NAME.dcp, a checkpoint in which each
-                                   object is inside of a list, twice
+                                   object is inside of a list, twice, and NAME.one.pt, the same as one file
 
 `tests/fixtures/torch/26_objects` was made with it.
 """
@@ -267,21 +267,26 @@ def check(folder):
             found = torch.load(os.path.join(cut, file), weights_only=False)
             assert show(found) == show(made[key]), (name, key, show(found), show(made[key]))
             checked += 1
-        check_spliced(os.path.join(folder, f"{name}.dcp"), made)
+        check_spliced(in_checkpoint(os.path.join(folder, f"{name}.dcp")), made)
+        check_spliced(torch.load(os.path.join(folder, f"{name}.one.pt"), weights_only=False), made)
     print(f"PyTorch {torch.__version__}: {checked} objects")
 
 
-def check_spliced(path, made):
+def in_checkpoint(path):
     import torch.distributed.checkpoint as dcp
     from torch.distributed.checkpoint.filesystem import FileSystemReader
 
     metadata = FileSystemReader(path).read_metadata()
     found = dict.fromkeys(metadata.state_dict_metadata)
     dcp.load(found, checkpoint_id=path)
+    return found
+
+
+def check_spliced(found, made):
     assert found
     for key, (first, number, again) in found.items():
-        assert number == 7, (path, key)
-        assert show(first) == show(again) == show(made[key]), (path, key, show(first), show(again), show(made[key]))
+        assert number == 7, key
+        assert show(first) == show(again) == show(made[key]), (key, show(first), show(again), show(made[key]))
 
 
 def show(value):

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dcp::crates::dcp_types::Opaque;
-use dcp::{Checkpoint, DcpFormat, Error, Saver, StateDict, StorageError, Value};
+use dcp::{Checkpoint, DcpFormat, Error, Saver, StateDict, StorageError, TorchSaveFormat, Value};
 
 /// Of one state.
 const FILES: [&str; 5] = ["zip2", "zip4", "zip5", "legacy2", "legacy4"];
@@ -98,7 +98,7 @@ fn harm_in_one_object_is_no_harm_in_others() {
     assert!(matches!(checkpoint.value("odd.namespace"), Ok(Value::Opaque(_))));
 }
 
-/// What this PyTorch saves in every form, each object alone, and twice in a list of a checkpoint.
+/// What this PyTorch saves in every form, each object alone, and twice in a list of a checkpoint and of one file.
 #[test]
 #[ignore = "needs a Python with PyTorch: DCP_TORCH_PYTHON"]
 fn pytorch_loads_objects_that_were_taken_out_of_its_files() {
@@ -117,6 +117,8 @@ fn pytorch_loads_objects_that_were_taken_out_of_its_files() {
         }
         let at = folder.path().join(format!("{name}.dcp"));
         Saver::new().format(DcpFormat::new()).save_dict(&state, &at).expect("saves");
+        let one = folder.path().join(format!("{name}.one.pt"));
+        Saver::new().format(TorchSaveFormat::new()).save_dict(&state, &one).expect("saves");
     }
     python("check", folder.path());
 }
