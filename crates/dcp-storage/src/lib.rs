@@ -21,9 +21,9 @@ mod writer;
 pub use composed::{ComposedReader, ComposedWriter, recognise};
 pub use error::StorageError;
 pub use format::{
-    Ask, BlockChecks, Decoded, Decoder, Encoded, Extent, FileLayout, Finding, Format, Late, Layout, Locator, Need,
-    OneFile, OpenedCheckpoint, Piece, PlacedChunk, PostStep, Reply, Segment, Step, Stream, StreamCodec, Strictness,
-    TensorsWritten, WrittenFile, WrittenSegment,
+    Ask, BlockChecks, Companions, Decoded, Decoder, Encoded, Extent, FileLayout, Finding, Format, Late, Layout,
+    Locator, Need, OneFile, OpenedCheckpoint, Piece, PlacedChunk, PostStep, Reply, Segment, Step, Stream, StreamCodec,
+    Strictness, TensorsWritten, WrittenFile, WrittenSegment,
 };
 pub use io::{Io, Verify};
 pub use memory::MemoryStore;

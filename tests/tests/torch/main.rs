@@ -3,6 +3,7 @@
 
 mod again;
 mod expected;
+mod forms;
 mod meshes;
 mod objects;
 mod one_file;

@@ -12,10 +12,11 @@ use std::sync::Arc;
 use dcp::crates::dcp_types::{Tree, Typed};
 use dcp::{
     Checkpoint, DType, DcpFormat, DeviceMesh, LocalStore, LocalTensor, Opener, OwnedTensor, Placement, Saver, Shape,
-    StateDict, TensorSpec, ThreadGroup, TorchSaveFormat, Value,
+    StateDict, TensorSpec, ThreadGroup, TorchSaveFormat, Value, View,
 };
 use dcp_tests::{Coding, Leaf, Place, Whole, cases};
 use dcp_types::TensorValue;
+use ndarray::{Array2, s};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value as Json, json};
@@ -307,4 +308,33 @@ fn pytorch_loads_what_went_through_transforms() {
         let meshes: &[&[u32]] = if coding == Coding::Zstd && checked < 6 { &[&[3]] } else { &[] };
         python.check_as(how, &checkpoint, dir.path(), meshes, &[]);
     }
+}
+
+/// Each rank finds what it holds in its own index.
+#[test]
+#[ignore = "needs a Python with PyTorch: DCP_TORCH_PYTHON"]
+fn pytorch_loads_without_collectives() {
+    let python = Python::new();
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let at = dir.path().join("step");
+    let mesh = Arc::new(DeviceMesh::new([4]).expect("a mesh"));
+    let whole = Array2::from_shape_fn((8, 8), |(row, column)| (8 * row + column) as f32);
+    let placed =
+        [("rows", Placement::Shard(0)), ("columns", Placement::Shard(1)), ("replicated", Placement::Replicate)];
+    let outcomes = ThreadGroup::run(4, |rank| {
+        let two = 2 * dcp::Collective::rank(&rank);
+        let mut state = StateDict::new().with("step", 7);
+        for (name, placement) in placed {
+            let part = match placement {
+                Placement::Shard(0) => whole.slice(s![two..two + 2, ..]),
+                Placement::Shard(_) => whole.slice(s![.., two..two + 2]),
+                _ => whole.view(),
+            };
+            let spec = TensorSpec::sharded(DType::Float32, [8, 8], &mesh, [placement]).expect("a spec");
+            state.insert(name, LocalTensor::new(spec, View::from_array(part.into_dyn())));
+        }
+        Saver::new().group(&rank).format(DcpFormat::new().index_per_rank()).save_dict(&state, &at)
+    });
+    outcomes.into_iter().for_each(|outcome| drop(outcome.expect("no rank panics").expect("saves")));
+    python.run("load_ranks.py", &[at.to_str().expect("text"), "4"]);
 }

@@ -36,7 +36,7 @@ fn is_plain(node: &Tree<Leaf>) -> bool {
 }
 
 /// With text for integers as keys of dicts of tensors, as PyTorch has them.
-fn with_text_keys(tree: Loaded) -> Loaded {
+pub(crate) fn with_text_keys(tree: Loaded) -> Loaded {
     tree.into_iter().map(|(key, node)| (DictKey::Str(key.to_string().into()), text_keys(node))).collect()
 }
 

@@ -1,6 +1,7 @@
 //! How parts become bytes in named files, and what the index looks like.
 
 mod ask;
+mod companions;
 mod encoded;
 mod layout;
 mod locate;
@@ -9,6 +10,7 @@ mod steps;
 mod stream;
 
 pub use ask::{Ask, Need, Reply, Step};
+pub use companions::Companions;
 pub use encoded::Encoded;
 pub use layout::{FileLayout, Late, Segment, WrittenFile, WrittenSegment};
 pub use locate::{BlockChecks, Extent, Layout, Locator, PostStep};
@@ -29,7 +31,7 @@ use crate::{Generation, StorageError, StorePath};
 ///
 /// # Contract
 /// * The same arguments give the same result; nothing is remembered between calls.
-/// * `lay_out` uses each of the rank's items exactly once, and names files that no other rank and no other generation uses.
+/// * `lay_out` uses each of the rank's items exactly once (but for values that are [collected](Companions::collected)), and names files that no other rank and no other generation uses.
 /// * Nothing is believed that comes from a file: sizes are checked with overflow in mind, paths are parsed, and memory is taken
 ///   only for what is really there.
 pub trait Format: fmt::Debug + Send + Sync {
@@ -48,6 +50,11 @@ pub trait Format: fmt::Debug + Send + Sync {
     /// Whether a checkpoint is one file.
     fn is_one_file(&self) -> bool {
         self.one_file().is_some()
+    }
+
+    /// The small objects that the format has beside its index, if it has some.
+    fn companions(&self) -> Option<&dyn Companions> {
+        None
     }
 
     /// Finds out whether a checkpoint of this format is there, by reading as little as it can: whether the index is, unless

@@ -1,16 +1,18 @@
 //! The format as the engine sees it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dcp_storage::{
-    Ask, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, StreamTransform,
-    Strictness, Transforms, WrittenFile,
+    Ask, Companions, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath,
+    StreamTransform, Strictness, Transforms, WrittenFile,
 };
 use dcp_types::{Fqn, GlobalPlan, Rank, Value};
 
 use super::open::{Open, rank_of};
-use super::{summary, write};
+use super::{companion, summary, write};
+use crate::metadata::{Places, Scope};
 use crate::{metadata, object, tuples};
 
 /// PyTorch's format, as its `FileSystemWriter` writes it: a directory of `.metadata` and `.distcp` files.
@@ -33,19 +35,51 @@ use crate::{metadata, object, tuples};
 pub struct DcpFormat {
     files_per_rank: u32,
     transforms: Transforms,
+    form: Form,
+}
+
+/// What there is of indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One.
+    Plain,
+    /// One, and Lightning's `meta.pt`.
+    Lightning,
+    /// One for each rank.
+    PerRank,
 }
 
 impl DcpFormat {
     /// The format with PyTorch's own defaults: one file a rank.
     #[must_use]
     pub fn new() -> Self {
-        Self { files_per_rank: 1, transforms: Transforms::new() }
+        Self { files_per_rank: 1, transforms: Transforms::new(), form: Form::Plain }
     }
 
     /// The same with several files a rank (at least 1), over which its tensors are spread by bytes.
     #[must_use]
     pub fn files_per_rank(mut self, files: u32) -> Self {
         self.files_per_rank = files.max(1);
+        self
+    }
+
+    /// The same with an index for each rank, as PyTorch has them without collectives (`use_collectives=False`): there each rank reads
+    /// what is in its own. Ranks are numbered from 0. Such a checkpoint is not overwritten.
+    ///
+    /// An index lists what its rank holds, whoever has written it, and all values. Of a tensor that is sharded by explicit regions it lists
+    /// what the rank itself has written.
+    #[must_use]
+    pub fn index_per_rank(mut self) -> Self {
+        self.form = Form::PerRank;
+        self
+    }
+
+    /// The same in the layout of Lightning (`Fabric.save`, `Fabric.load`): a `meta.pt` beside the index has the state that is neither
+    /// of a model nor of an optimizer: whatever lies under a key of the state in which there is no tensor, and whose name does not start
+    /// with `model` or `optimizer`. Such a checkpoint is not overwritten.
+    #[must_use]
+    pub fn lightning(mut self) -> Self {
+        self.form = Form::Lightning;
         self
     }
 
@@ -77,7 +111,14 @@ impl Format for DcpFormat {
     }
 
     fn index_path(&self) -> StorePath {
-        index_path()
+        match self.form {
+            Form::Plain | Form::Lightning => index_path(),
+            Form::PerRank => index_of(0),
+        }
+    }
+
+    fn companions(&self) -> Option<&dyn Companions> {
+        (self.form != Form::Plain).then_some(self)
     }
 
     fn recognise(&self) -> Box<dyn Ask<Output = bool>> {
@@ -94,7 +135,10 @@ impl Format for DcpFormat {
     }
 
     fn lay_out(&self, plan: &GlobalPlan, rank: Rank, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
-        write::lay_out(plan, rank, generation, self.files_per_rank, &self.transforms)
+        let mut items = plan.items_of(rank);
+        let collected = self.collected(plan);
+        items.retain(|item| !collected.contains(&item.entry));
+        write::lay_out(plan, items, rank, generation, self.files_per_rank, &self.transforms)
     }
 
     fn summarise(&self, files: &[WrittenFile]) -> Result<Bytes, StorageError> {
@@ -108,15 +152,58 @@ impl Format for DcpFormat {
         generation: Generation,
     ) -> Result<Bytes, StorageError> {
         let places = summary::places(summaries, generation, &self.transforms)?;
-        metadata::encode(plan.metadata(), places, &self.transforms.descriptors(), generation).map(Bytes::from)
+        let rank = (self.form == Form::PerRank).then_some(0);
+        self.index(plan, rank, &places, generation)
     }
 
     fn generation(&self, index: &[u8]) -> Result<Generation, StorageError> {
-        metadata::generation(&index_path(), index)
+        metadata::generation(&self.index_path(), index)
     }
 
     fn open(&self, strictness: Strictness) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
         Box::new(Open::new(strictness, self.transforms.clone()))
+    }
+}
+
+impl Companions for DcpFormat {
+    fn collected(&self, plan: &GlobalPlan) -> BTreeSet<usize> {
+        if self.form == Form::Lightning { companion::values(plan.metadata()) } else { BTreeSet::new() }
+    }
+
+    fn encode(
+        &self,
+        plan: &GlobalPlan,
+        summaries: &[(Rank, Bytes)],
+        values: &[(usize, Bytes)],
+        generation: Generation,
+    ) -> Result<Vec<(StorePath, Bytes)>, StorageError> {
+        if self.form == Form::Lightning {
+            return Ok(vec![(companion::path(), companion::encode(plan.metadata(), values)?)]);
+        }
+        let places = summary::places(summaries, generation, &self.transforms)?;
+        let others = summaries.iter().map(|(rank, _)| *rank).filter(|rank| *rank != 0);
+        others.map(|rank| Ok((index_of(rank), self.index(plan, Some(rank), &places, generation)?))).collect()
+    }
+}
+
+impl DcpFormat {
+    fn index(
+        &self,
+        plan: &GlobalPlan,
+        rank: Option<Rank>,
+        places: &Places,
+        generation: Generation,
+    ) -> Result<Bytes, StorageError> {
+        let scope = Scope { plan, rank, left_out: &self.collected(plan) };
+        metadata::encode(&scope, places, &self.transforms.descriptors(), generation).map(Bytes::from)
+    }
+}
+
+/// The index of a rank that has one for itself.
+fn index_of(rank: Rank) -> StorePath {
+    match StorePath::parse(&format!("__{rank}.metadata")) {
+        Ok(path) => path,
+        Err(_) => unreachable!("a valid path with any number in it"),
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use dcp_storage::{Ask, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness, Transforms};
 use dcp_types::{Digest, Rank};
 
+use super::companion;
 use super::format::index_path;
 use super::opened::OpenedDcp;
 use crate::beside::{LARGE, beside};
@@ -63,7 +64,7 @@ impl Ask for Open {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Begin => {
                 self.stage = Stage::Presence;
-                Ok(Step::Needs(vec![Need::Presence(index_path()), Need::Presence(companion_path())]))
+                Ok(Step::Needs(vec![Need::Presence(index_path()), Need::Presence(companion::path())]))
             }
             Stage::Presence => match replies.as_slice() {
                 [Reply::Presence(Some(_)), Reply::Presence(companion)] => {
@@ -79,8 +80,11 @@ impl Ask for Open {
                 let mut files: Vec<_> =
                     objects.into_iter().filter_map(|object| Some((rank_of(&object.path)?, object.path))).collect();
                 files.sort();
-                if files.is_empty() {
-                    return Err(nothing());
+                match files.first() {
+                    None => return Err(nothing()),
+                    Some((0, _)) => {}
+                    // It is the last to be written, and PyTorch begins with it as well.
+                    Some((_, found)) => return Err(unfinished(found.clone())),
                 }
                 Ok(self.read_index(files.into_iter().map(|(_, path)| path).collect(), None))
             }
@@ -93,7 +97,7 @@ impl Ask for Open {
                 match companion {
                     None => Ok(Step::Done(self.decode(&files, None)?)),
                     Some(size) => {
-                        let mut read = ReadSaved::new(companion_path(), size);
+                        let mut read = ReadSaved::new(companion::path(), size);
                         let step = read.next(Vec::new())?;
                         self.go_on(files, read, step)
                     }
@@ -136,18 +140,14 @@ fn fingerprint_of(files: &[(StorePath, Bytes)]) -> Digest {
     }
 }
 
-/// What Lightning saves beside the tensors: everything else of the state (`lightning/fabric/strategies/fsdp.py`, `_METADATA_FILENAME`).
-fn companion_path() -> StorePath {
-    match StorePath::parse("meta.pt") {
-        Ok(path) => path,
-        Err(_) => unreachable!("a constant that is a valid path"),
-    }
-}
-
 /// The rank whose index this is (`__{rank}.metadata`), if it is one.
 pub(super) fn rank_of(path: &StorePath) -> Option<Rank> {
     let rank = path.as_str().strip_prefix("__")?.strip_suffix(".metadata")?;
     rank.parse().ok().filter(|parsed: &Rank| parsed.to_string() == rank)
+}
+
+fn unfinished(found: StorePath) -> StorageError {
+    StorageError::Unfinished { location: "the given place".into(), found }
 }
 
 fn nothing() -> StorageError {

@@ -12,12 +12,13 @@ use crate::object::TensorArchive;
 
 pub(super) fn lay_out(
     plan: &GlobalPlan,
+    items: Vec<WriteItem>,
     rank: Rank,
     generation: Generation,
     files_per_rank: u32,
     transforms: &Transforms,
 ) -> Result<Vec<FileLayout>, StorageError> {
-    let files = spread(plan.items_of(rank), files_per_rank);
+    let files = spread(items, files_per_rank);
     let numbered = (0..).zip(files).filter(|(_, file)| !file.values.is_empty() || !file.chunks.is_empty());
     numbered.map(|(number, file)| file.layout(plan, DataName { rank, number, generation }, transforms)).collect()
 }

@@ -13,6 +13,7 @@ mod lists;
 mod merge;
 mod names;
 mod outline;
+mod scope;
 mod states;
 mod storage;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use dcp_storage::{Finding, StorageError, StorePath, Strictness};
 
 pub(crate) use generation::generation;
 pub(crate) use index::{Index, Place};
+pub(crate) use scope::Scope;
 pub(crate) use write::{Places, encode};
 
 use draft::Files;

@@ -26,7 +26,7 @@ pub(crate) use harm::harm_in;
 #[cfg(fuzzing)]
 pub(crate) use law::check_again;
 pub(crate) use read::{storages, tensor};
-pub(crate) use state::{StateLeaf, pickle_state};
+pub(crate) use state::{StateLeaf, encode_state, pickle_state};
 pub(crate) use tensor::{TensorRef, wrong_length};
 pub(crate) use tree::{Leaf, LeafContent, Position, SavedTree, TreeRead};
 pub(crate) use value::{ENCODING, checked_bytes, decode_plain, decode_strictly};

@@ -1,5 +1,6 @@
 //! A whole state as one pickle.
 
+use bytes::Bytes;
 use dcp_types::{DType, DictKey, Tree, Value};
 
 use super::write::{NotStorable, ObjectWriter, WrittenObject};
@@ -16,11 +17,25 @@ pub(crate) enum StateLeaf<'v> {
     Value(&'v Value),
 }
 
+/// The archive of a state of values.
+pub(crate) fn encode_state(root: &Tree<Value>) -> Result<Bytes, NotStorable> {
+    Ok(pickle_state(&borrowed(root), 0)?.into_archive())
+}
+
 /// Pickles a state. `free` is the number of the first storage that no tensor has.
 pub(crate) fn pickle_state(root: &Tree<StateLeaf<'_>>, free: usize) -> Result<WrittenObject, NotStorable> {
     let mut writer = ObjectWriter::new(free);
     node(&mut writer, root)?;
     Ok(writer.finish())
+}
+
+fn borrowed(tree: &Tree<Value>) -> Tree<StateLeaf<'_>> {
+    match tree {
+        Tree::Leaf(value) => Tree::Leaf(StateLeaf::Value(value)),
+        Tree::Dict(items) => Tree::Dict(items.iter().map(|(key, item)| (key.clone(), borrowed(item))).collect()),
+        Tree::List(items) => Tree::List(items.iter().map(borrowed).collect()),
+        Tree::Tuple(items) => Tree::Tuple(items.iter().map(borrowed).collect()),
+    }
 }
 
 fn node(writer: &mut ObjectWriter, tree: &Tree<StateLeaf<'_>>) -> Result<(), NotStorable> {

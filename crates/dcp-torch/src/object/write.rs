@@ -42,12 +42,7 @@ pub(crate) fn encode(value: &Value) -> Result<Bytes, NotStorable> {
     }
     let mut writer = ObjectWriter::new(0);
     writer.value(value)?;
-    let WrittenObject { pickle, storages } = writer.finish();
-    let mut archive = ArchiveWriter::new(&pickle);
-    for (key, storage) in storages {
-        archive.storage(&key.to_string(), &storage);
-    }
-    Ok(archive.finish().into())
+    Ok(writer.finish().into_archive())
 }
 
 /// Writes values into one pickle, in protocol 2, and keeps the storages that they look into.
@@ -67,6 +62,17 @@ pub(crate) struct WrittenObject {
     pub(crate) pickle: Vec<u8>,
     /// Their keys are numbers; in the order in which the pickle first names them.
     pub(crate) storages: Vec<(usize, Bytes)>,
+}
+
+impl WrittenObject {
+    /// An archive of nothing else.
+    pub(crate) fn into_archive(self) -> Bytes {
+        let mut archive = ArchiveWriter::new(&self.pickle);
+        for (key, storage) in self.storages {
+            archive.storage(&key.to_string(), &storage);
+        }
+        archive.finish().into()
+    }
 }
 
 impl ObjectWriter {
