@@ -335,7 +335,7 @@ impl ObjectWriter {
             strides: tensor.strides(),
             offset: tensor.storage_offset(),
             requires_grad,
-            key: &(self.first + number).to_string(),
+            key: &number.to_string(),
             storage: storage.len() as u64,
         };
         Ok(tensor.write(&mut self.pickler)?)
