@@ -45,7 +45,10 @@ fn torch(root: &Path) -> Result<()> {
     for case in std::fs::read_dir(fixtures.join("torch-hostile"))? {
         seeds_of(root, &case?.path())?;
     }
-    Ok(())
+    for file in ["torch/26_objects/zip4.pt", "torch-hostile/h116_torchsave_unknown_class/model.pt"] {
+        file_seeds(root, &fixtures.join(file))?;
+    }
+    file_seeds(root, &fixtures.join("torch-hostile/h117_torchsave_legacy_huge/model.pt"))
 }
 
 /// The largest input that the fuzzer takes.
@@ -70,6 +73,18 @@ fn seeds_of(root: &Path, case: &Path) -> Result<()> {
         write(&root.join("torch_archive").join(&*name), archive)?;
     }
     Ok(())
+}
+
+/// A file that holds a state: as it is, and its pickle.
+fn file_seeds(root: &Path, file: &Path) -> Result<()> {
+    let bytes = std::fs::read(file)?;
+    let Some(name) = file.parent().and_then(Path::file_name).map(|name| name.to_string_lossy()) else { return Ok(()) };
+    write(&root.join("torch_archive").join(&*name), &bytes)?;
+    // Where it is padded, a pickle follows.
+    match bytes.windows(3).position(|window| window == b"Z\x80\x02" || window == b"Z\x80\x04") {
+        Some(start) => write(&root.join("torch_pickle").join(&*name), &bytes[start + 1..]),
+        None => Ok(()),
+    }
 }
 
 fn save(name: &str, rank: &dyn Collective, files: u32, store: &MemoryStore) -> Result<()> {

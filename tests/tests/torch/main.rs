@@ -5,6 +5,7 @@ mod again;
 mod expected;
 mod forms;
 mod meshes;
+mod objects;
 mod one_file;
 mod overwrite;
 mod pytorch;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use dcp::crates::dcp_types::{DictKey, Segment};
-use dcp::{Checkpoint, Region};
+use dcp::{Checkpoint, Error, Region, StorageError};
 use dcp_cli::{Dcpctl, Status};
 use serde_json::Value;
 
@@ -34,9 +34,12 @@ fn step<'v>(tree: &'v Value, segment: &Segment) -> &'v Value {
     }
 }
 
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 10] = [
     ("15_torchsave/model.pt", "15_torchsave/expected.json"),
     ("15_torchsave/proto4.pt", "15_torchsave/expected.json"),
+    ("15_torchsave/legacy.pt", "15_torchsave/expected.json"),
+    ("15_torchsave@2.1.2/legacy.pt", "15_torchsave@2.1.2/expected.json"),
+    ("15_torchsave@2.4.1/legacy.pt", "15_torchsave@2.4.1/expected.json"),
     ("15_torchsave/back.pt", "15_torchsave/back.expected.json"),
     ("15_torchsave@2.1.2/model.pt", "15_torchsave@2.1.2/expected.json"),
     ("15_torchsave@2.4.1/model.pt", "15_torchsave@2.4.1/expected.json"),
@@ -87,4 +90,34 @@ fn what_only_python_can_make_is_opaque_and_named() {
     let opaque = &args.expect("args")["value"]["__opaque__"];
     assert_eq!(opaque["globals"], serde_json::json!(["argparse.Namespace"]));
     assert_eq!(opaque["would_run_code"], true);
+}
+
+/// What has no dtype or layout here, or is no tensor at all: files, names in them, and what PyTorch would call.
+const ODD: [(&str, &str, &[&str]); 8] = [
+    ("sparse.pt", "", &["torch._utils._rebuild_sparse_tensor"]),
+    ("csr.pt", "", &["torch._utils._rebuild_sparse_tensor"]),
+    ("quant.pt", "", &["torch._utils._rebuild_qtensor", "torch.per_tensor_affine"]),
+    ("numpy.pt", "a", &["numpy._core.multiarray._reconstruct", "numpy.ndarray", "numpy.dtype"]),
+    ("numpy.pt", "s", &["numpy._core.multiarray.scalar", "numpy.dtype"]),
+    ("storage.pt", "", &[]),
+    ("device_meta.pt", "", &["torch._utils._rebuild_meta_tensor_no_storage"]),
+    ("defaultdict.pt", "", &["collections.defaultdict", "__builtin__.list"]),
+];
+
+#[test]
+fn tensors_of_other_kinds_are_opaque_each_by_itself() {
+    for (file, fqn, globals) in ODD {
+        let checkpoint = Checkpoint::open(fixture("15_torchsave_exotic").join(file)).expect("opens");
+        let value = checkpoint.value(fqn).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let dcp::Value::Opaque(opaque) = value else { panic!("{file}: {value:?}") };
+        assert_eq!(opaque.globals.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), globals, "{file}: {fqn}");
+    }
+}
+
+/// Of a legacy file whose storage says that it has 2^62 elements, nothing is allocated.
+#[test]
+fn an_old_file_that_lies_is_refused() {
+    let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/torch-hostile/h117_torchsave_legacy_huge/model.pt");
+    let error = Checkpoint::open(at).and_then(|checkpoint| checkpoint.load()).expect_err("refused");
+    assert!(matches!(&error, Error::Storage(fault) if matches!(**fault, StorageError::Corrupt { .. })), "{error}");
 }

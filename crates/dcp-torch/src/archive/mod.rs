@@ -14,12 +14,13 @@ pub(crate) use known::{Fault, Known, Lack, Wrong, malformed, unreadable};
 pub(crate) use local::LocalHeader;
 pub(crate) use write::ArchiveWriter;
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dcp_storage::{BlockChecks, Extent, Layout, StorePath};
 use dcp_types::Digest;
-use zip::Directory;
+use zip::{Directory, Entry};
 
 /// The table of contents of an archive.
 #[derive(Debug)]
@@ -27,7 +28,21 @@ pub(crate) struct Archive {
     directory: Directory,
     /// What the names of all entries begin with: `archive/`, or the name of the file.
     prefix: String,
-    pub(crate) byte_order: ByteOrder,
+    byte_order: ByteOrder,
+}
+
+/// The storages that a pickle of `torch.save` speaks of, by key.
+pub(crate) trait Storages: fmt::Debug + Send + Sync {
+    fn byte_order(&self) -> ByteOrder;
+
+    /// Where a storage lies; makes sure that it is there.
+    fn storage(&self, known: &Known, key: &str) -> Result<StoredBytes, Lack>;
+
+    /// How many bytes a storage has. Can be told as soon as the file is open.
+    fn storage_length(&self, key: &str) -> Result<u64, Lack>;
+
+    /// The bytes of a storage, compared with their checksum if there is one.
+    fn storage_bytes(&self, known: &Known, key: &str) -> Result<Bytes, Lack>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,31 +125,6 @@ impl Archive {
         Ok((self.directory.content(known, entry)?, start))
     }
 
-    /// Where the storage with a key lies.
-    pub(crate) fn storage(&self, known: &Known, key: &str) -> Result<StoredBytes, Lack> {
-        let Some(entry) = self.directory.find(&self.name(&format!("data/{key}"))) else {
-            return Err(malformed(0, format!("it has no storage {key:?}")));
-        };
-        let offset = self.directory.content_of(known, entry)?;
-        Ok(StoredBytes { offset, length: entry.size, crc: (entry.crc != 0).then_some(entry.crc) })
-    }
-
-    /// How many bytes the storage with a key has.
-    pub(crate) fn storage_length(&self, key: &str) -> Result<u64, Lack> {
-        match self.directory.find(&self.name(&format!("data/{key}"))) {
-            Some(entry) => Ok(entry.size),
-            None => Err(malformed(0, format!("it has no storage {key:?}"))),
-        }
-    }
-
-    /// The bytes of a storage, compared with their checksum.
-    pub(crate) fn storage_bytes(&self, known: &Known, key: &str) -> Result<Bytes, Lack> {
-        match self.directory.find(&self.name(&format!("data/{key}"))) {
-            Some(entry) => self.directory.content(known, entry),
-            None => Err(malformed(0, format!("it has no storage {key:?}"))),
-        }
-    }
-
     /// Compares the checksum of every record.
     pub(crate) fn check_contents(&self, known: &Known) -> Result<(), Lack> {
         self.directory.entries().iter().try_for_each(|entry| self.directory.content(known, entry).map(|_| ()))
@@ -143,6 +133,12 @@ impl Archive {
     /// How many bytes the records have that have a checksum.
     pub(crate) fn checked_bytes(&self) -> u64 {
         self.directory.entries().iter().filter(|entry| entry.crc != 0).map(|entry| entry.size).sum()
+    }
+
+    /// The record of the storage with a key.
+    fn entry(&self, key: &str) -> Result<&Entry, Lack> {
+        let entry = self.directory.find(&self.name(&format!("data/{key}")));
+        entry.ok_or_else(|| no_storage(key))
     }
 
     fn name(&self, record: &str) -> String {
@@ -178,6 +174,52 @@ impl Archive {
         let content = self.directory.content(known, entry)?;
         Ok(Some((String::from_utf8_lossy(&content).into_owned(), entry.header)))
     }
+}
+
+/// No storages.
+#[derive(Debug)]
+pub(crate) struct NoStorages;
+
+impl Storages for NoStorages {
+    fn byte_order(&self) -> ByteOrder {
+        ByteOrder::Little
+    }
+
+    fn storage(&self, _: &Known, key: &str) -> Result<StoredBytes, Lack> {
+        Err(no_storage(key))
+    }
+
+    fn storage_length(&self, key: &str) -> Result<u64, Lack> {
+        Err(no_storage(key))
+    }
+
+    fn storage_bytes(&self, _: &Known, key: &str) -> Result<Bytes, Lack> {
+        Err(no_storage(key))
+    }
+}
+
+impl Storages for Archive {
+    fn byte_order(&self) -> ByteOrder {
+        self.byte_order
+    }
+
+    fn storage(&self, known: &Known, key: &str) -> Result<StoredBytes, Lack> {
+        let entry = self.entry(key)?;
+        let offset = self.directory.content_of(known, entry)?;
+        Ok(StoredBytes { offset, length: entry.size, crc: (entry.crc != 0).then_some(entry.crc) })
+    }
+
+    fn storage_length(&self, key: &str) -> Result<u64, Lack> {
+        Ok(self.entry(key)?.size)
+    }
+
+    fn storage_bytes(&self, known: &Known, key: &str) -> Result<Bytes, Lack> {
+        self.directory.content(known, self.entry(key)?)
+    }
+}
+
+pub(crate) fn no_storage(key: &str) -> Lack {
+    malformed(0, format!("it has no storage {key:?}"))
 }
 
 /// Whether a name is `PREFIX/data.pkl`.

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::sample::{Record, archive, record, tensor};
-use super::{Archive, ByteOrder, Fault, Known, Lack, MAX_PICKLE, Wrong};
+use super::{Archive, ByteOrder, Fault, Known, Lack, MAX_PICKLE, Storages, Wrong};
 
 const DATA: &[u8] = b"six floats are 24 bytes!";
 
@@ -47,7 +47,7 @@ fn a_comment_may_follow_the_end() {
     let comment = bytes.len() - 2;
     bytes[comment] = 5;
     bytes.extend(b"hello");
-    assert_eq!(read(bytes).map(|archive| archive.byte_order), Ok(ByteOrder::Little));
+    assert_eq!(read(bytes).map(|archive| archive.byte_order()), Ok(ByteOrder::Little));
 }
 
 #[test]

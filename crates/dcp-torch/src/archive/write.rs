@@ -28,18 +28,26 @@ const LONG: u64 = u32::MAX as u64;
 const UTF8: u16 = 0x800;
 /// Checksum and size follow the content.
 const DESCRIPTOR: u16 = 0x8;
+const BYTE_ORDER: (&str, &[u8]) = ("byteorder", b"little");
 /// An id begins with a hash of the names of all records, which nothing compares: those of an archive without storages, and with one.
 const NAMES: [u64; 2] = [2_908_468_677_762_923_104, 15_728_199_511_854_643_026];
 
 impl ArchiveWriter {
     /// An archive in PyTorch's own order, which begins with a pickle and all that says how to read the rest.
     pub(crate) fn new(pickle: &[u8]) -> Self {
+        let order: &[u8] = b"1";
+        Self::begun([("data.pkl", pickle), (".format_version", order), (".storage_alignment", b"64"), BYTE_ORDER])
+    }
+
+    /// The same for storages that do not come in the order in which the pickle first names them. PyTorch takes that for granted, where it is
+    /// told to work out for itself where storages lie, unless there is no such record.
+    pub(crate) fn unordered(pickle: &[u8]) -> Self {
+        Self::begun([("data.pkl", pickle), (".storage_alignment", b"64"), BYTE_ORDER])
+    }
+
+    fn begun<const N: usize>(records: [(&str, &[u8]); N]) -> Self {
         let mut writer = Self::storages_first();
-        for (name, content) in
-            [("data.pkl", pickle), (".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little")]
-        {
-            writer.record(name, content);
-        }
+        records.iter().for_each(|(name, content)| writer.record(name, content));
         writer
     }
 
@@ -200,7 +208,7 @@ fn short(number: u64) -> [u8; 4] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Archive, Known};
+    use super::super::{Archive, Known, Storages};
     use super::*;
 
     #[test]

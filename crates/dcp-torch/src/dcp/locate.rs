@@ -12,7 +12,7 @@ use dcp_types::{Fqn, ReadItem, ReadWhat, TensorEntry};
 use super::blob::{Blob, is_blob};
 use super::opened::{ItemPlace, OpenedDcp};
 use super::stream::TensorInArchive;
-use crate::archive::{Archive, Known, Lack, malformed};
+use crate::archive::{Archive, Known, Lack, Storages, malformed};
 use crate::object::{self, TensorRef};
 
 /// Of a large archive this much is read at once from either end: what it needs but for the tensor itself.
@@ -225,7 +225,7 @@ impl Locate {
         check(&found, tensor, sizes).map_err(|reason| malformed(at, reason))?;
         let stored = archive.storage(&known, &found.storage.key)?;
         found.storage.check(stored.length).map_err(|reason| malformed(stored.offset, reason))?;
-        let layout = found.layout(archive.byte_order);
+        let layout = found.layout(archive.byte_order());
         Ok(Locator::Extent(stored.extent(search.file.clone(), search.offset, layout)))
     }
 

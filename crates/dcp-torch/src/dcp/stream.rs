@@ -6,7 +6,7 @@ use dcp_storage::{Decoded, Decoder, Layout, StorageError, StorePath, Stream, Str
 use dcp_types::{DType, ReadItem};
 
 use super::head::Head;
-use crate::archive::{Archive, Fault, Known, Lack, MAX_PICKLE, Wrong};
+use crate::archive::{Archive, Fault, Known, Lack, MAX_PICKLE, Storages, Wrong};
 
 /// The most that may come before the tensor's bytes, and after them.
 const MAX_EDGE: usize = 1 << 20;
@@ -196,7 +196,7 @@ fn agrees(known: &Known, head: &Head) -> Result<Option<u32>, Lack> {
     let stored = archive.storage(known, &head.tensor.storage.key)?;
     let is_same = stored.offset == head.payload
         && stored.length == head.tensor.storage.length
-        && archive.byte_order == head.order;
+        && archive.byte_order() == head.order;
     if is_same {
         return Ok(stored.crc);
     }

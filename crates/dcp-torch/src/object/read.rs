@@ -1,8 +1,10 @@
 //! Reads the pickle of an archive.
 
+use std::collections::HashMap;
+
 use super::harm::harmful;
 use super::tensor::TensorRef;
-use super::vocabulary::{Object, ObjectNode, Objects};
+use super::vocabulary::{Object, ObjectNode, Objects, StorageSize};
 use crate::archive::{Lack, malformed, unreadable};
 use crate::pickle::{Fault, Node, PickleError, unpickle};
 
@@ -35,6 +37,12 @@ pub(crate) fn tensor(pickle: &[u8]) -> Result<(TensorRef, usize), ObjectFault> {
         };
         Err(ObjectFault { position: 0, reason: format!("a tensor is expected, but {what}"), is_unreadable: false })
     })
+}
+
+/// The storages that a pickle names, by key, with their sizes; `None` for a class that is not known here. Where a key is there twice,
+/// the first time counts, as in PyTorch.
+pub(crate) fn storages(pickle: &[u8]) -> Result<HashMap<Box<str>, Option<StorageSize>>, ObjectFault> {
+    read(pickle, |_, objects| Ok(objects.storages().clone())).map(|(storages, _)| storages)
 }
 
 /// What is wrong with a pickle, and where in it.

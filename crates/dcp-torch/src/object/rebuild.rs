@@ -2,8 +2,9 @@
 
 use dcp_types::DType;
 
+use super::persistent::{PersistentId, StorageId};
 use super::tensor::{StorageRef, TensorRef};
-use super::vocabulary::{Global, Object, ObjectNode, Objects};
+use super::vocabulary::{Global, Object, ObjectNode, Objects, StorageSize};
 use crate::pickle::{Fault, Node};
 
 /// `global(*args)`.
@@ -51,18 +52,32 @@ pub(super) fn call<'a>(
     Ok(Node::object(object))
 }
 
-/// What a persistent id stands for: `("storage", class, key, location, numel)`.
-pub(super) fn storage<'a>(id: &ObjectNode<'a>) -> Result<ObjectNode<'a>, Box<Fault>> {
-    let expected = "a persistent id of a storage";
-    let Node::Tuple(id) = id else { return Err(Fault::malformed(id.kind(), expected)) };
-    let [Node::Str("storage"), Node::Atom(class), Node::Str(key), Node::Str(_), Node::Int(numel), ..] = &id.items()[..]
-    else {
-        return Err(Fault::malformed("another persistent id", expected));
+/// What a persistent id stands for.
+pub(super) fn persistent<'a>(objects: &mut Objects, id: &ObjectNode<'a>) -> Result<ObjectNode<'a>, Box<Fault>> {
+    let StorageId { class, key, numel, is_view, .. } = match PersistentId::of(id) {
+        Some(PersistentId::Storage(id)) => id,
+        Some(PersistentId::Class(class)) => return Ok(class.clone()),
+        None => return Err(Fault::malformed(id.kind(), "a persistent id of a storage")),
     };
-    let Global::Storage(dtype) = *class else { return Ok(Node::object(Object::Foreign)) };
-    let length = u64::try_from(*numel).ok().and_then(|numel| numel.checked_mul(dtype.size()));
-    let length = length.ok_or_else(|| Fault::malformed(format!("a storage of {numel} elements"), "its size"))?;
-    Ok(Node::object(Object::Storage(StorageRef { key: (*key).into(), dtype, length })))
+    if is_view {
+        return Err(Fault::unsupported("a storage that is a view of another one"));
+    }
+    let class = if let Node::Atom(class) = *class { class } else { Global::Foreign };
+    let size = class.element_size().map(|element| {
+        let numel = u64::try_from(numel).ok();
+        numel.and_then(|numel| Some(StorageSize { numel, length: numel.checked_mul(element)? }))
+    });
+    if let Some(None) = size {
+        return Err(Fault::malformed(format!("a storage of {numel} elements"), "its size"));
+    }
+    let size = size.flatten();
+    objects.note_storage(key, size);
+    Ok(Node::object(match (class, size) {
+        (Global::Storage(dtype), Some(StorageSize { length, .. })) => {
+            Object::Storage(StorageRef { key: key.into(), dtype, length })
+        }
+        _ => Object::Foreign,
+    }))
 }
 
 /// `(storage, offset, size, stride, requires_grad, hooks, [dtype,] [flags])`.

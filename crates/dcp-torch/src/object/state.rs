@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use dcp_types::{DType, DictKey, Tree, Value};
 
-use super::write::{NotStorable, Writer};
+use super::write::{NotStorable, ObjectWriter, WrittenObject};
 use super::write_tensor::PickledTensor;
-use crate::archive::ArchiveWriter;
 
 /// A leaf of a state.
 pub(crate) enum StateLeaf<'v> {
@@ -18,28 +17,16 @@ pub(crate) enum StateLeaf<'v> {
     Value(&'v Value),
 }
 
-/// A pickle, and the storages that values in it have.
-pub(crate) struct StatePickle<'v> {
-    pub(crate) pickle: Vec<u8>,
-    /// Their keys are numbers from the first free one on.
-    pub(crate) storages: Vec<&'v [u8]>,
-}
-
 /// The archive of a state of values.
 pub(crate) fn encode_state(root: &Tree<Value>) -> Result<Bytes, NotStorable> {
-    let StatePickle { pickle, storages } = pickle_state(&borrowed(root), 0)?;
-    let mut archive = ArchiveWriter::new(&pickle);
-    for (key, storage) in storages.into_iter().enumerate() {
-        archive.storage(&key.to_string(), storage);
-    }
-    Ok(archive.finish().into())
+    Ok(pickle_state(&borrowed(root), 0)?.into_archive())
 }
 
 /// Pickles a state. `free` is the number of the first storage that no tensor has.
-pub(crate) fn pickle_state<'v>(root: &Tree<StateLeaf<'v>>, free: usize) -> Result<StatePickle<'v>, NotStorable> {
-    let mut writer = Writer::new(free);
+pub(crate) fn pickle_state(root: &Tree<StateLeaf<'_>>, free: usize) -> Result<WrittenObject, NotStorable> {
+    let mut writer = ObjectWriter::new(free);
     node(&mut writer, root)?;
-    Ok(StatePickle { pickle: writer.pickler.finish(), storages: writer.storages })
+    Ok(writer.finish())
 }
 
 fn borrowed(tree: &Tree<Value>) -> Tree<StateLeaf<'_>> {
@@ -51,33 +38,33 @@ fn borrowed(tree: &Tree<Value>) -> Tree<StateLeaf<'_>> {
     }
 }
 
-fn node<'v>(writer: &mut Writer<'v>, tree: &Tree<StateLeaf<'v>>) -> Result<(), NotStorable> {
+fn node(writer: &mut ObjectWriter, tree: &Tree<StateLeaf<'_>>) -> Result<(), NotStorable> {
     match tree {
-        Tree::Leaf(StateLeaf::Value(value)) => writer.value(value, 1),
+        Tree::Leaf(StateLeaf::Value(value)) => writer.value(value),
         Tree::Leaf(StateLeaf::Tensor { dtype, shape, key }) => {
-            Ok(PickledTensor::write_whole(&mut writer.pickler, *dtype, shape, &key.to_string())?)
+            Ok(PickledTensor::write_whole(writer.pickler(), *dtype, shape, &key.to_string())?)
         }
         Tree::Dict(items) => {
             let items: Vec<_> = items.iter().collect();
-            writer.pickler.empty_dict();
+            writer.pickler().empty_dict();
             writer.entries(&items, |writer, (key, item)| {
                 match key {
-                    DictKey::Str(text) => writer.pickler.text(text)?,
-                    DictKey::Int(number) => writer.pickler.int(*number),
+                    DictKey::Str(text) => writer.pickler().text(text)?,
+                    DictKey::Int(number) => writer.pickler().int(*number),
                 }
                 node(writer, item)
             })
         }
         Tree::List(items) => {
-            writer.pickler.empty_list();
+            writer.pickler().empty_list();
             writer.items(items, node)
         }
         Tree::Tuple(items) => {
             if items.len() > 3 {
-                writer.pickler.mark();
+                writer.pickler().mark();
             }
             items.iter().try_for_each(|item| node(writer, item))?;
-            writer.pickler.tuple(items.len());
+            writer.pickler().tuple(items.len());
             Ok(())
         }
     }

@@ -37,12 +37,13 @@ impl StorageRef {
     /// What is wrong.
     pub(crate) fn check(&self, found: u64) -> Result<(), String> {
         let Self { key, length, .. } = self;
-        if found == *length {
-            Ok(())
-        } else {
-            Err(format!("storage {key} should have {length} bytes, but has {found}"))
-        }
+        if found == *length { Ok(()) } else { Err(wrong_length(key, *length, found)) }
     }
+}
+
+/// What is wrong with a storage that has another length than the pickle says.
+pub(crate) fn wrong_length(key: &str, expected: u64, found: u64) -> String {
+    format!("storage {key} should have {expected} bytes, but has {found}")
 }
 
 impl TensorRef {

@@ -1,4 +1,4 @@
-//! A saved state: the leaves of the tree in an archive, flattened as PyTorch does (`_nested_dict.py`, `_traverse.py`): dicts fall
+//! A saved state: the leaves of the tree in a file, flattened as PyTorch does (`_nested_dict.py`, `_traverse.py`): dicts fall
 //! into their items, and so do lists that hold a tensor or a dict; everything else is a leaf. Unlike there, integer keys stay
 //! integers, and empty dicts stay.
 
@@ -7,8 +7,8 @@ use dcp_types::{DictKey, Segment, StatePath, TensorValue, Value};
 use super::read::{ObjectFault, read};
 use super::tensor::TensorRef;
 use super::value::{Converter, NoValue};
-use super::vocabulary::{Object, ObjectNode};
-use crate::archive::{Archive, Known, Lack, unreadable};
+use super::vocabulary::{Object, ObjectNode, Objects};
+use crate::archive::{Known, Lack, Storages, unreadable};
 use crate::pickle::{Node, Pair};
 
 /// The leaves of a state.
@@ -29,8 +29,12 @@ pub(crate) enum LeafContent {
     Tensor(TensorRef),
     Value(Value),
     /// It can be expressed only in Python.
-    Foreign,
+    Foreign(Position),
 }
+
+/// The way to a leaf from the root of its pickle: which item of the dict or list it is, at each step.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position(pub(super) Box<[u32]>);
 
 /// What has come of reading a tree.
 #[derive(Debug)]
@@ -46,11 +50,17 @@ const MAX_NAMES: usize = 32 << 20;
 const MAX_INSIDE: u64 = 1 << 30;
 
 impl SavedTree {
-    /// Reads the tree from the archive's pickle, which starts at `start`, and what its values need of the storages.
-    pub(crate) fn read(archive: &Archive, known: &Known, pickle: &[u8], start: u64) -> Result<TreeRead, Lack> {
+    /// Reads the tree from the file's pickle, which starts at `start`, and what its values need of the storages.
+    pub(crate) fn read(storages: &dyn Storages, known: &Known, pickle: &[u8], start: u64) -> Result<TreeRead, Lack> {
         let outcome = read(pickle, |root, _| {
-            let converter = Converter::new(archive, known, pickle.len());
-            let mut walk = Walk { converter, leaves: Vec::new(), names: MAX_NAMES + 4 * pickle.len() };
+            let converter = Converter::new(storages, known, pickle.len());
+            let mut walk = Walk {
+                converter,
+                leaves: Vec::new(),
+                names: MAX_NAMES + 4 * pickle.len(),
+                path: Vec::new(),
+                position: Vec::new(),
+            };
             Ok(walk.root(root).and_then(|()| walk.finish()))
         });
         match outcome {
@@ -80,6 +90,9 @@ struct Walk<'s> {
     leaves: Vec<Leaf>,
     /// How many bytes the paths of leaves may still take.
     names: usize,
+    /// Where the walk is: in the state, and in the pickle.
+    path: Vec<Segment>,
+    position: Vec<u32>,
 }
 
 impl Walk<'_> {
@@ -94,17 +107,17 @@ impl Walk<'_> {
         }
     }
 
-    fn leaf(&mut self, path: &[Segment], content: LeafContent) -> Result<(), Stop> {
+    fn leaf(&mut self, content: LeafContent) -> Result<(), Stop> {
         let size = |segment: &Segment| match segment {
             Segment::Key(DictKey::Str(key)) => size_of::<Segment>() + key.len(),
             _ => size_of::<Segment>(),
         };
-        let bytes = path.iter().map(size).sum::<usize>();
+        let bytes = self.path.iter().map(size).sum::<usize>();
         match self.names.checked_sub(bytes) {
             Some(left) => self.names = left,
             None => return Err(Stop::Lack(unreadable(0, "more names than its size justifies"))),
         }
-        self.leaves.push(Leaf { path: StatePath::new(path.to_vec()), content });
+        self.leaves.push(Leaf { path: StatePath::new(self.path.clone()), content });
         Ok(())
     }
 
@@ -115,63 +128,74 @@ impl Walk<'_> {
             Node::Object(object) => matches!(&*object.borrow(), Object::OrderedDict(pairs) if pairs.is_empty()),
             _ => false,
         };
-        if is_empty { Ok(()) } else { self.node(node, &mut Vec::new()) }
+        if is_empty { Ok(()) } else { self.node(node) }
     }
 
-    fn node(&mut self, node: &ObjectNode<'_>, path: &mut Vec<Segment>) -> Result<(), Stop> {
+    fn node(&mut self, node: &ObjectNode<'_>) -> Result<(), Stop> {
         match node {
-            Node::Dict(pairs) if is_branch(&pairs.borrow()) => self.items(&pairs.borrow(), path),
+            Node::Dict(pairs) if is_branch(&pairs.borrow()) => self.items(&pairs.borrow()),
             Node::List(items) if items.borrow().iter().any(holds_state) => {
                 for (number, item) in (0..).zip(items.borrow().iter()) {
-                    path.push(Segment::Item(number));
-                    self.node(item, path)?;
-                    path.pop();
+                    self.below(number, Segment::Item(number), item)?;
                 }
                 Ok(())
             }
             Node::Object(object) => match &*object.borrow() {
-                Object::OrderedDict(pairs) if is_branch(pairs) => self.items(pairs, path),
-                Object::Tensor(tensor) | Object::Parameter(tensor) => self.tensor(tensor, path),
-                _ => self.value(node, path),
+                Object::OrderedDict(pairs) if is_branch(pairs) => self.items(pairs),
+                Object::Tensor(tensor) | Object::Parameter(tensor) => self.tensor(tensor),
+                _ => self.value(node),
             },
-            _ => self.value(node, path),
+            _ => self.value(node),
         }
     }
 
-    fn items(&mut self, pairs: &[Pair<'_, super::vocabulary::Objects>], path: &mut Vec<Segment>) -> Result<(), Stop> {
-        for (key, item) in pairs {
-            let Some(key) = dict_key(key) else { continue };
-            path.push(Segment::Key(key));
-            self.node(item, path)?;
-            path.pop();
+    fn items(&mut self, pairs: &[Pair<'_, Objects>]) -> Result<(), Stop> {
+        for (number, (key, item)) in (0..).zip(pairs) {
+            if let Some(key) = dict_key(key) {
+                self.below(number, Segment::Key(key), item)?;
+            }
         }
         Ok(())
     }
 
-    fn tensor(&mut self, tensor: &TensorRef, path: &[Segment]) -> Result<(), Stop> {
-        let found = self.converter.archive.storage_length(&tensor.storage.key).map_err(Stop::Lack)?;
+    /// The item of this number.
+    fn below(&mut self, number: u32, segment: Segment, item: &ObjectNode<'_>) -> Result<(), Stop> {
+        self.path.push(segment);
+        self.position.push(number);
+        self.node(item)?;
+        self.position.pop();
+        self.path.pop();
+        Ok(())
+    }
+
+    fn foreign(&self) -> LeafContent {
+        LeafContent::Foreign(Position(self.position.as_slice().into()))
+    }
+
+    fn tensor(&mut self, tensor: &TensorRef) -> Result<(), Stop> {
+        let found = self.converter.storages.storage_length(&tensor.storage.key).map_err(Stop::Lack)?;
         tensor.storage.check(found).map_err(Stop::Fault)?;
         // What shows far more than it stores is no state.
         let content = match tensor.nbytes() > found.max(TensorValue::MAX_EXPANDED) {
-            true => LeafContent::Foreign,
+            true => self.foreign(),
             false => LeafContent::Tensor(tensor.clone()),
         };
-        self.leaf(path, content)
+        self.leaf(content)
     }
 
-    fn value(&mut self, node: &ObjectNode<'_>, path: &[Segment]) -> Result<(), Stop> {
+    fn value(&mut self, node: &ObjectNode<'_>) -> Result<(), Stop> {
         let content = match self.converter.convert(node) {
             Ok(value) => LeafContent::Value(value),
-            Err(NoValue::Foreign) => LeafContent::Foreign,
+            Err(NoValue::Foreign) => self.foreign(),
             Err(NoValue::Lack(lack)) => return Err(Stop::Lack(lack)),
             Err(NoValue::Fault(reason)) => return Err(Stop::Fault(reason)),
         };
-        self.leaf(path, content)
+        self.leaf(content)
     }
 }
 
 /// Whether a dict falls into its items.
-fn is_branch(pairs: &[Pair<'_, super::vocabulary::Objects>]) -> bool {
+fn is_branch(pairs: &[Pair<'_, Objects>]) -> bool {
     !pairs.is_empty() && pairs.iter().all(|(key, _)| dict_key(key).is_some())
 }
 
@@ -200,6 +224,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::archive::Archive;
     use crate::archive::sample::{archive, record};
 
     fn read_tree(pickle: &[u8]) -> Result<TreeRead, Lack> {

@@ -11,7 +11,7 @@ use super::harm::harm_in;
 use super::read::{ObjectFault, read};
 use super::tensor::TensorRef;
 use super::vocabulary::{Global, Object, ObjectNode, Objects};
-use crate::archive::{Archive, Fault, Known, Lack, MAX_PICKLE};
+use crate::archive::{Archive, Fault, Known, Lack, MAX_PICKLE, NoStorages, Storages};
 use crate::pickle::{Node, Pair};
 
 /// How an opaque value is encoded that was taken from an archive.
@@ -58,6 +58,16 @@ fn decode_known(known: &Known, bytes: &Bytes) -> Result<Value, Lack> {
     }
 }
 
+/// The value of a pickle that looks into no storages.
+pub(crate) fn decode_plain(pickle: &[u8]) -> Result<Value, ObjectFault> {
+    let known = Known::new(0);
+    let (value, _) = read(pickle, |root, _| {
+        let value = Converter::new(&NoStorages, &known, pickle.len()).convert(root);
+        value.map_err(|_| ObjectFault::new("plain values are expected"))
+    })?;
+    Ok(value)
+}
+
 /// How many bytes of an archive have a checksum; [`decode`] compares it.
 pub(crate) fn checked_bytes(bytes: &Bytes) -> u64 {
     Archive::read(&Known::whole(bytes.clone())).map_or(0, |archive| archive.checked_bytes())
@@ -65,9 +75,10 @@ pub(crate) fn checked_bytes(bytes: &Bytes) -> u64 {
 
 /// Makes values of what a pickle has built.
 pub(super) struct Converter<'s> {
-    pub(super) archive: &'s Archive,
-    pub(super) known: &'s Known,
-    storages: HashMap<Box<str>, Bytes>,
+    pub(super) storages: &'s dyn Storages,
+    known: &'s Known,
+    /// Those that were read.
+    contents: HashMap<Box<str>, Bytes>,
     /// How many values may still be made.
     values: usize,
     /// How many bytes of tensors.
@@ -86,13 +97,13 @@ pub(super) enum NoValue {
 }
 
 impl<'s> Converter<'s> {
-    /// For the pickle of this archive, which has so many bytes.
-    pub(super) fn new(archive: &'s Archive, known: &'s Known, pickle: usize) -> Self {
+    /// For a pickle of so many bytes that has these storages.
+    pub(super) fn new(storages: &'s dyn Storages, known: &'s Known, pickle: usize) -> Self {
         let (values, tensors) = (MAX_SHARED + pickle, MAX_TENSORS.max(known.length()));
         Self {
-            archive,
+            storages,
             known,
-            storages: HashMap::new(),
+            contents: HashMap::new(),
             values,
             tensors,
             missing: Vec::new(),
@@ -203,7 +214,7 @@ impl<'s> Converter<'s> {
         let strided = TensorValue::strided(*dtype, shape, strides.iter().copied(), *offset, bytes);
         let strided = strided.map_err(|_| NoValue::Foreign)?;
         self.tensors = self.tensors.checked_sub(strided.nbytes()).ok_or(NoValue::Foreign)?;
-        let steps = tensor.layout(self.archive.byte_order).steps;
+        let steps = tensor.layout(self.storages.byte_order()).steps;
         if steps.is_empty() {
             return Ok(strided.with_requires_grad(*requires_grad));
         }
@@ -215,12 +226,12 @@ impl<'s> Converter<'s> {
 
     /// The bytes of a storage: one copy for all tensors that look into it. `None` if they must be read first.
     fn storage(&mut self, key: &str) -> Result<Option<Bytes>, NoValue> {
-        if let Some(bytes) = self.storages.get(key) {
+        if let Some(bytes) = self.contents.get(key) {
             return Ok(Some(bytes.clone()));
         }
-        match self.archive.storage_bytes(self.known, key) {
+        match self.storages.storage_bytes(self.known, key) {
             Ok(bytes) => {
-                self.storages.insert(key.into(), bytes.clone());
+                self.contents.insert(key.into(), bytes.clone());
                 Ok(Some(bytes))
             }
             Err(Lack::Bytes { offset, length }) => {

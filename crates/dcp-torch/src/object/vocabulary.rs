@@ -1,6 +1,8 @@
 //! The globals in a pickle of `torch.save`. Those that are not known here are kept by name, and whatever is made of them is
 //! foreign: nothing ends because of it, but the value is carried as it is.
 
+use std::collections::HashMap;
+
 use indexmap::IndexSet;
 
 use dcp_types::DType;
@@ -15,8 +17,17 @@ pub(super) type ObjectNode<'a> = Node<'a, Objects>;
 #[derive(Debug)]
 pub(super) struct Objects {
     foreign: IndexSet<Box<str>>,
+    storages: HashMap<Box<str>, Option<StorageSize>>,
     /// How many bytes may still be made of text.
     text_left: usize,
+}
+
+/// How large a storage is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StorageSize {
+    pub(crate) numel: u64,
+    /// In bytes.
+    pub(crate) length: u64,
 }
 
 /// A global.
@@ -27,6 +38,8 @@ pub(super) enum Global {
     RebuildParameter,
     /// A class of storages with elements of a dtype; bytes for the untyped one.
     Storage(DType),
+    /// A class of storages whose elements are of no dtype here, but of so many bytes.
+    QuantizedStorage(u64),
     DType(DType),
     Size,
     Device,
@@ -60,7 +73,19 @@ pub(super) enum Object<'a> {
 impl Objects {
     /// A vocabulary for a pickle of so many bytes.
     pub(super) fn new(length: usize) -> Self {
-        Self { foreign: IndexSet::new(), text_left: 2 * length }
+        Self { foreign: IndexSet::new(), storages: HashMap::new(), text_left: 2 * length }
+    }
+
+    /// The sizes of storages by key, where their class is known.
+    pub(super) fn storages(&self) -> &HashMap<Box<str>, Option<StorageSize>> {
+        &self.storages
+    }
+
+    /// Notes a storage, unless it is known already.
+    pub(super) fn note_storage(&mut self, key: &str, size: Option<StorageSize>) {
+        if !self.storages.contains_key(key) {
+            self.storages.insert(key.into(), size);
+        }
     }
 
     /// The foreign globals, as `os.system`, in the order of their first use.
@@ -148,7 +173,23 @@ impl<'a> Vocabulary<'a> for Objects {
     }
 
     fn persistent(&mut self, id: ObjectNode<'a>) -> Result<ObjectNode<'a>, Box<Fault>> {
-        rebuild::storage(&id)
+        rebuild::persistent(self, &id)
+    }
+}
+
+/// The size of the elements of a class of storages, if it is known.
+pub(super) fn element_size(module: &str, name: &str) -> Option<u64> {
+    known(module, name).element_size()
+}
+
+impl Global {
+    /// If it is a class of storages.
+    pub(super) fn element_size(self) -> Option<u64> {
+        match self {
+            Self::Storage(dtype) => Some(dtype.size()),
+            Self::QuantizedStorage(size) => Some(size),
+            _ => None,
+        }
     }
 }
 
@@ -169,6 +210,10 @@ fn known(module: &str, name: &str) -> Global {
         ("builtins" | "__builtin__", "set") => Global::Set,
         ("builtins" | "__builtin__", "frozenset") => Global::FrozenSet,
         ("builtins" | "__builtin__", "complex") => Global::Complex,
+        ("torch", "QInt8Storage" | "QUInt8Storage" | "QUInt4x2Storage" | "QUInt2x4Storage") => {
+            Global::QuantizedStorage(1)
+        }
+        ("torch", "QInt32Storage") => Global::QuantizedStorage(4),
         ("torch", _) => match (storage(name), dtype(name)) {
             (Some(dtype), _) => Global::Storage(dtype),
             (None, Ok(dtype)) => Global::DType(dtype),

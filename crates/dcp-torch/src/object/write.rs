@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use dcp_types::{DType, DictKey, TensorValue, Typed, Value};
+use dcp_types::{DType, DictKey, Opaque, TensorValue, Typed, Value};
 use num_bigint::BigInt;
 
+use super::recipe::Recipes;
+use super::splice::{BATCH, Splice, SpliceError, Stored};
 use super::value::ENCODING;
 use super::write_tensor::{PickledTensor, no_hooks};
-use crate::archive::{Archive, ArchiveWriter, Known};
+use crate::archive::{Archive, ArchiveWriter, ByteOrder, Known, Lack, MAX_PICKLE, Storages};
 use crate::pickle::{Pickler, Protocol, TooLong};
 
 /// Why a value cannot be stored as PyTorch does.
@@ -16,10 +18,10 @@ use crate::pickle::{Pickler, Protocol, TooLong};
 pub(crate) enum NotStorable {
     #[error("a foreign object, encoded as {0:?}")]
     Foreign(String),
-    #[error("a foreign object inside of a value")]
-    ForeignInside,
     #[error("a foreign object that is no archive: {0}")]
     NoArchive(String),
+    #[error("a foreign object that cannot be pickled again: {0}")]
+    NotAgain(String),
     #[error("a value of type {0:?}")]
     Type(String),
     #[error("a value of type {name:?} that is not made of {expected}")]
@@ -35,41 +37,91 @@ pub(crate) enum NotStorable {
 /// A value as an archive. An opaque one that was taken from an archive is that archive.
 pub(crate) fn encode(value: &Value) -> Result<Bytes, NotStorable> {
     if let Value::Opaque(opaque) = value {
-        if &*opaque.encoding != ENCODING {
-            return Err(NotStorable::Foreign(opaque.encoding.to_string()));
-        }
-        return match Archive::read(&Known::whole(opaque.bytes.clone())) {
-            Ok(_) => Ok(opaque.bytes.clone()),
-            Err(lack) => Err(NotStorable::NoArchive(lack.into_fault().reason())),
-        };
+        archive_of(opaque)?;
+        return Ok(opaque.bytes.clone());
     }
-    let mut writer = Writer::new(0);
-    writer.value(value, 1)?;
-    let mut archive = ArchiveWriter::new(&writer.pickler.finish());
-    for (key, storage) in writer.storages.iter().enumerate() {
-        archive.storage(&key.to_string(), storage);
-    }
-    Ok(archive.finish().into())
+    let mut writer = ObjectWriter::new(0);
+    writer.value(value)?;
+    Ok(writer.finish().into_archive())
 }
 
-pub(super) struct Writer<'v> {
-    pub(super) pickler: Pickler,
-    /// The key of the first of the storages.
+/// Writes values into one pickle, in protocol 2, and keeps the storages that they look into.
+///
+/// What is between values, and around them, is written to the [`pickler`](Self::pickler): a value is put where that stands. Tensors that share a
+/// storage still do, whichever values they are in; an opaque value shares nothing with others.
+pub(crate) struct ObjectWriter {
+    pickler: Pickler,
     first: usize,
-    pub(super) storages: Vec<&'v [u8]>,
+    storages: Vec<Bytes>,
     /// The number of each storage, by where it is. One that is used with two dtypes is there twice: in an archive it has one.
     numbers: HashMap<(*const u8, usize, DType), usize>,
 }
 
-/// CPython writes items in batches of so many.
-const BATCH: usize = 1000;
+/// What was written.
+pub(crate) struct WrittenObject {
+    pub(crate) pickle: Vec<u8>,
+    /// Their keys are numbers; in the order in which the pickle first names them.
+    pub(crate) storages: Vec<(usize, Bytes)>,
+}
 
-impl<'v> Writer<'v> {
-    pub(super) fn new(first: usize) -> Self {
-        Self { pickler: Pickler::new(Protocol::Two), first, storages: Vec::new(), numbers: HashMap::new() }
+impl WrittenObject {
+    /// An archive of nothing else.
+    pub(crate) fn into_archive(self) -> Bytes {
+        let mut archive = ArchiveWriter::new(&self.pickle);
+        for (key, storage) in self.storages {
+            archive.storage(&key.to_string(), &storage);
+        }
+        archive.finish().into()
+    }
+}
+
+impl ObjectWriter {
+    /// A pickle in which the storages from this number on are those of values.
+    pub(crate) fn new(first_free_storage_key: usize) -> Self {
+        let (storages, numbers) = Default::default();
+        Self { pickler: Pickler::new(Protocol::Two), first: first_free_storage_key, storages, numbers }
     }
 
-    pub(super) fn value(&mut self, value: &'v Value, depth: usize) -> Result<(), NotStorable> {
+    /// What the pickle is written with.
+    pub(crate) fn pickler(&mut self) -> &mut Pickler {
+        &mut self.pickler
+    }
+
+    /// Writes a value on top of what the pickle has built so far. If that fails, the pickle is of no use any more.
+    pub(crate) fn value(&mut self, value: &Value) -> Result<(), NotStorable> {
+        self.put(value, 1)
+    }
+
+    pub(crate) fn finish(self) -> WrittenObject {
+        WrittenObject { pickle: self.pickler.finish(), storages: (self.first..).zip(self.storages).collect() }
+    }
+
+    /// Puts what is in the archive of an opaque value into this pickle, with its storages.
+    fn splice(&mut self, opaque: &Opaque) -> Result<(), NotStorable> {
+        let (known, archive) = archive_of(opaque)?;
+        let no_archive = |lack: Lack| NotStorable::NoArchive(lack.into_fault().reason());
+        let (pickle, _) = archive.pickle(&known, MAX_PICKLE).map_err(no_archive)?;
+        let (root, recipes) = Recipes::read(&pickle).map_err(|fault| NotStorable::NotAgain(fault.to_string()))?;
+        let mut keys = HashMap::new();
+        let mut number = |stored: Stored<'_>| {
+            if let Some(&number) = keys.get(stored.key) {
+                return Ok(number);
+            }
+            if archive.byte_order() == ByteOrder::Big {
+                return Err(SpliceError::BigEndian);
+            }
+            let bytes = archive.storage_bytes(&known, stored.key).map_err(|lack| lack.into_fault().reason());
+            let bytes = bytes.and_then(|bytes| stored.check(bytes.len() as u64).map(|()| bytes));
+            let number = self.first + self.storages.len();
+            self.storages.push(bytes.map_err(SpliceError::Storage)?);
+            keys.insert(Box::<str>::from(stored.key), number);
+            Ok(number)
+        };
+        let mut splice = Splice::new(&recipes, &mut self.pickler, &mut number);
+        splice.node(&root).map_err(|fault| NotStorable::NotAgain(fault.to_string()))
+    }
+
+    fn put(&mut self, value: &Value, depth: usize) -> Result<(), NotStorable> {
         if depth > Value::MAX_DEPTH {
             return Err(NotStorable::TooDeep);
         }
@@ -95,13 +147,13 @@ impl<'v> Writer<'v> {
             }
             Value::Tensor(tensor) => self.tensor(tensor, tensor.requires_grad())?,
             Value::Typed(typed) => self.typed(typed, depth + 1)?,
-            Value::Opaque(_) => return Err(NotStorable::ForeignInside),
+            Value::Opaque(opaque) => self.splice(opaque)?,
             other => return Err(NotStorable::Type(format!("{other:?}"))),
         }
         Ok(())
     }
 
-    fn typed(&mut self, typed: &'v Typed, depth: usize) -> Result<(), NotStorable> {
+    fn typed(&mut self, typed: &Typed, depth: usize) -> Result<(), NotStorable> {
         if depth > Value::MAX_DEPTH {
             return Err(NotStorable::TooDeep);
         }
@@ -182,15 +234,16 @@ impl<'v> Writer<'v> {
             return Ok(());
         }
         self.pickler.global("_codecs", "encode");
-        self.pickler.text(&bytes.iter().map(|byte| char::from(*byte)).collect::<String>())?;
+        // Whoever reads it takes it for granted that what is decoded is there as often as it is needed.
+        self.pickler.text_again(&bytes.iter().map(|byte| char::from(*byte)).collect::<String>())?;
         self.pickler.text("latin1")?;
         self.call(2);
         Ok(())
     }
 
-    fn list(&mut self, items: &'v [Value], depth: usize) -> Result<(), NotStorable> {
+    fn list(&mut self, items: &[Value], depth: usize) -> Result<(), NotStorable> {
         self.pickler.empty_list();
-        self.items(items, |writer, item| writer.value(item, depth))
+        self.items(items, |writer, item| writer.put(item, depth))
     }
 
     /// Puts items into the list on top.
@@ -209,16 +262,16 @@ impl<'v> Writer<'v> {
         Ok(())
     }
 
-    fn tuple(&mut self, items: &'v [Value], depth: usize) -> Result<(), NotStorable> {
+    fn tuple(&mut self, items: &[Value], depth: usize) -> Result<(), NotStorable> {
         if items.len() > 3 {
             self.pickler.mark();
         }
-        items.iter().try_for_each(|item| self.value(item, depth))?;
+        items.iter().try_for_each(|item| self.put(item, depth))?;
         self.pickler.tuple(items.len());
         Ok(())
     }
 
-    fn set(&mut self, class: &'static str, items: &'v [Value], depth: usize) -> Result<(), NotStorable> {
+    fn set(&mut self, class: &'static str, items: &[Value], depth: usize) -> Result<(), NotStorable> {
         if !items.iter().all(is_hashable) {
             return Err(NotStorable::NotHashable);
         }
@@ -229,22 +282,22 @@ impl<'v> Writer<'v> {
     }
 
     /// Puts entries into the dict on top.
-    fn dict(&mut self, items: &'v [(DictKey, Value)], depth: usize) -> Result<(), NotStorable> {
+    fn dict(&mut self, items: &[(DictKey, Value)], depth: usize) -> Result<(), NotStorable> {
         self.entries(items, |writer, (key, item)| {
             match key {
                 DictKey::Str(text) => writer.pickler.text(text)?,
                 DictKey::Int(number) => writer.pickler.int(*number),
             }
-            writer.value(item, depth)
+            writer.put(item, depth)
         })
     }
 
     /// The same with keys of any type.
-    fn pairs(&mut self, name: &'static str, pairs: &'v [Value], depth: usize) -> Result<(), NotStorable> {
+    fn pairs(&mut self, name: &'static str, pairs: &[Value], depth: usize) -> Result<(), NotStorable> {
         self.entries(pairs, |writer, pair| match pair {
             Value::Tuple(pair) => match &pair[..] {
                 [key, _] if !is_hashable(key) => Err(NotStorable::NotHashable),
-                [key, item] => writer.value(key, depth + 1).and_then(|()| writer.value(item, depth + 1)),
+                [key, item] => writer.put(key, depth + 1).and_then(|()| writer.put(item, depth + 1)),
                 _ => Err(content(name, "pairs")),
             },
             _ => Err(content(name, "pairs")),
@@ -267,14 +320,14 @@ impl<'v> Writer<'v> {
         Ok(())
     }
 
-    fn tensor(&mut self, tensor: &'v TensorValue, requires_grad: bool) -> Result<(), NotStorable> {
+    fn tensor(&mut self, tensor: &TensorValue, requires_grad: bool) -> Result<(), NotStorable> {
         let (dtype, storage) = (tensor.dtype(), tensor.storage());
         // Whole elements only: what is beyond, no tensor shows.
-        let storage = &storage[..storage.len() - storage.len() % dtype.size() as usize];
-        let next = self.storages.len();
+        let storage = storage.slice(..storage.len() - storage.len() % dtype.size() as usize);
+        let next = self.first + self.storages.len();
         let number = *self.numbers.entry((storage.as_ptr(), storage.len(), dtype)).or_insert(next);
         if number == next {
-            self.storages.push(storage);
+            self.storages.push(storage.clone());
         }
         let tensor = PickledTensor {
             dtype,
@@ -282,7 +335,7 @@ impl<'v> Writer<'v> {
             strides: tensor.strides(),
             offset: tensor.storage_offset(),
             requires_grad,
-            key: &(self.first + number).to_string(),
+            key: &number.to_string(),
             storage: storage.len() as u64,
         };
         Ok(tensor.write(&mut self.pickler)?)
@@ -292,6 +345,18 @@ impl<'v> Writer<'v> {
     fn call(&mut self, count: usize) {
         self.pickler.tuple(count);
         self.pickler.reduce();
+    }
+}
+
+/// The archive that an opaque value is.
+fn archive_of(opaque: &Opaque) -> Result<(Known, Archive), NotStorable> {
+    if &*opaque.encoding != ENCODING {
+        return Err(NotStorable::Foreign(opaque.encoding.to_string()));
+    }
+    let known = Known::whole(opaque.bytes.clone());
+    match Archive::read(&known) {
+        Ok(archive) => Ok((known, archive)),
+        Err(lack) => Err(NotStorable::NoArchive(lack.into_fault().reason())),
     }
 }
 

@@ -23,6 +23,14 @@ pub(crate) enum Fault {
         /// What should be there.
         expected: &'static str,
     },
+    /// It goes on beyond the bytes that are there.
+    #[error("found {left} bytes before the end where {needed} are needed")]
+    Cut {
+        /// How many bytes are left.
+        left: u64,
+        /// How many there should be, at the least.
+        needed: u64,
+    },
     /// It refers to something that the vocabulary does not have.
     #[error("{module}.{name} is not allowed here")]
     Forbidden {

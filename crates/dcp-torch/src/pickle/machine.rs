@@ -73,6 +73,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     fn step(&mut self, op: Op<'a>) -> Result<(), Box<Fault>> {
         match op {
             Op::Nothing | Op::Stop => {}
+            Op::Protocol(version) => self.vocabulary.protocol(version),
             Op::Mark => self.marks.push(self.stack.len()),
             Op::Pop => self.drop_top()?,
             Op::PopMark => drop(self.pop_marked()?),
@@ -144,9 +145,7 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
             Op::StackGlobal => self.stack_global()?,
             Op::Reduce => {
                 let (args, callable) = (self.pop_args()?, self.pop()?);
-                let measure = Measure::around(args.iter());
-                let made = self.vocabulary.call(&callable, args)?;
-                self.push_made(made, measure)?;
+                self.call(&callable, args)?;
             }
             Op::NewObj => {
                 let (args, class) = (self.pop_args()?, self.pop()?);
@@ -163,12 +162,12 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
                 let mut items = self.pop_marked()?;
                 let class = items.next().ok_or_else(|| Fault::malformed("nothing", "a class to make an object of"))?;
                 let args = items.collect();
-                self.make(&class, args, None)?;
+                self.instantiate(&class, args)?;
             }
             Op::Inst(lines) => {
                 let args = self.pop_marked()?.collect();
                 let class = self.global(lines)?;
-                self.make(&class, args, None)?;
+                self.instantiate(&class, args)?;
             }
             Op::Build => self.build()?,
             Op::PersistentId => {
@@ -230,7 +229,10 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
     fn drop_top(&mut self) -> Result<(), Box<Fault>> {
         match self.marks.last() {
             Some(mark) if *mark == self.stack.len() => drop(self.marks.pop()),
-            _ => drop(self.pop()?),
+            _ => {
+                let node = self.pop()?;
+                self.vocabulary.discard(node)?;
+            }
         }
         Ok(())
     }
@@ -280,9 +282,20 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
         self.push(Node::tuple(items))
     }
 
+    fn call(&mut self, callable: &Node<'a, V>, args: Nodes<'a, V>) -> Result<(), Box<Fault>> {
+        let measure = Measure::around(args.iter().chain(made_from(callable)));
+        let made = self.vocabulary.call(callable, args)?;
+        self.push_made(made, measure)
+    }
+
+    /// A class without arguments only makes an object, as Python has it.
+    fn instantiate(&mut self, class: &Node<'a, V>, args: Nodes<'a, V>) -> Result<(), Box<Fault>> {
+        if args.is_empty() { self.make(class, args, None) } else { self.call(class, args) }
+    }
+
     #[inline]
     fn make(&mut self, class: &Node<'a, V>, args: Nodes<'a, V>, kwargs: Option<Node<'a, V>>) -> Result<(), Box<Fault>> {
-        let measure = Measure::around(args.iter().chain(&kwargs));
+        let measure = Measure::around(args.iter().chain(&kwargs).chain(made_from(class)));
         let made = self.vocabulary.make(class, args, kwargs)?;
         self.push_made(made, measure)
     }
@@ -306,6 +319,12 @@ impl<'a, V: Vocabulary<'a>> Machine<'_, 'a, V> {
             }
         }
     }
+}
+
+/// A callable, if it counts as a part of what it makes: not a global, but something that was made itself.
+#[inline]
+fn made_from<'n, 'a, V: Vocabulary<'a>>(callable: &'n Node<'a, V>) -> Option<&'n Node<'a, V>> {
+    (!matches!(callable, Node::Atom(_))).then_some(callable)
 }
 
 #[inline]

@@ -26,5 +26,6 @@ mod write;
 pub(crate) use error::{Fault, PickleError};
 pub(crate) use machine::unpickle;
 pub(crate) use node::{Node, Nodes};
+pub(crate) use op::length;
 pub(crate) use vocabulary::{Pair, Vocabulary};
 pub(crate) use write::{Pickler, Protocol, Slot, TooLong};

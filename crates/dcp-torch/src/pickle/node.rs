@@ -138,6 +138,22 @@ impl<'a, V: Vocabulary<'a>> Node<'a, V> {
         }
     }
 
+    /// Where its content lies, if it has any that is told apart from equal content, or is worth to be there only once: nodes of one
+    /// address are one object.
+    pub(crate) fn address(&self) -> Option<usize> {
+        let address = match self {
+            Self::Str(text) if !text.is_empty() => text.as_ptr().addr(),
+            Self::Bytes(bytes) | Self::ByteArray(bytes) if !bytes.is_empty() => bytes.as_ptr().addr(),
+            Self::Tuple(fixed) if !fixed.items.is_empty() => fixed.items.as_ptr().addr(),
+            Self::FrozenSet(fixed) => Rc::as_ptr(fixed).addr(),
+            Self::List(items) | Self::Set(items) => items.address(),
+            Self::Dict(pairs) => pairs.address(),
+            Self::Object(object) => object.address(),
+            _ => return None,
+        };
+        Some(address)
+    }
+
     /// What this is, in Python's words.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
@@ -225,6 +241,10 @@ impl<T> Shared<T> {
         self.0.content.borrow()
     }
 
+    fn address(&self) -> usize {
+        Rc::as_ptr(&self.0).addr()
+    }
+
     /// Changes the content, unless it is closed.
     #[inline]
     pub(super) fn change<R>(&self, change: impl FnOnce(&mut T) -> R) -> Option<R> {
@@ -235,7 +255,7 @@ impl<T> Shared<T> {
     }
 
     /// Whether nobody else sees it.
-    pub(super) fn is_unique(&self) -> bool {
+    pub(crate) fn is_unique(&self) -> bool {
         Rc::strong_count(&self.0) == 1
     }
 

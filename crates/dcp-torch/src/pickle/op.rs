@@ -5,8 +5,10 @@ use super::{Fault, PickleError};
 /// One operation with its argument.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Op<'a> {
-    /// Says something of the stream only: a protocol version, a frame.
+    /// Says something of the stream only: a frame.
     Nothing,
+    /// The protocol from here on.
+    Protocol(u8),
     Stop,
     Mark,
     Pop,
@@ -80,6 +82,13 @@ pub(super) fn fetched(rest: &[u8]) -> Option<(u64, &[u8])> {
         [b'j', a, b, c, d, rest @ ..] => Some((u32::from_le_bytes([*a, *b, *c, *d]).into(), rest)),
         _ => None,
     }
+}
+
+/// How many bytes the pickle has that the bytes start with.
+pub(crate) fn length(bytes: &[u8]) -> Result<usize, PickleError> {
+    let mut ops = Ops::new(bytes);
+    while ops.next()? != Op::Stop {}
+    Ok(ops.position())
 }
 
 /// Reads one operation after the other.
@@ -235,7 +244,7 @@ impl<'a> Ops<'a> {
     #[cold]
     fn protocol(&mut self) -> Result<Op<'a>, Box<Fault>> {
         match self.array()? {
-            [version] if version <= NEWEST => Ok(Op::Nothing),
+            [version] if version <= NEWEST => Ok(Op::Protocol(version)),
             [version] => Err(Fault::malformed(format_args!("protocol {version}"), "a protocol up to 5")),
         }
     }
@@ -280,9 +289,7 @@ impl<'a> Ops<'a> {
 
     #[cold]
     fn too_short(&self, needed: u64) -> Box<Fault> {
-        let left = self.rest.len();
-        let expected = if left == 0 { "an operation, and STOP at last" } else { "as many as are announced" };
-        Fault::malformed(format_args!("{left} bytes before the end where {needed} are needed"), expected)
+        Box::new(Fault::Cut { left: self.rest.len() as u64, needed })
     }
 
     #[inline(always)]
@@ -303,7 +310,7 @@ impl<'a> Ops<'a> {
 
     fn line(&mut self) -> Result<&'a [u8], Box<Fault>> {
         let end = self.rest.iter().position(|byte| *byte == b'\n');
-        let end = end.ok_or_else(|| Fault::malformed("the end of the input", "the end of a line"))?;
+        let end = end.ok_or_else(|| self.too_short(self.rest.len() as u64 + 1))?;
         let line = &self.rest[..end];
         self.rest = &self.rest[end + 1..];
         Ok(line)

@@ -18,6 +18,11 @@ pub(crate) trait Vocabulary<'a>: Sized {
     /// An object that may be filled after it was made. Everyone who fetches it from the memo sees the same one.
     type Object: Debug;
 
+    /// The protocol of what comes next; names of globals are those of that protocol.
+    fn protocol(&mut self, version: u8) {
+        let _ = version;
+    }
+
     /// The global `module.name`.
     fn global(&mut self, module: &'a str, name: &'a str) -> Result<Self::Atom, Box<Fault>>;
 
@@ -69,6 +74,12 @@ pub(crate) trait Vocabulary<'a>: Sized {
     fn set_items(&mut self, object: &mut Self::Object, pairs: Vec<Pair<'a, Self>>) -> Result<(), Box<Fault>> {
         let _ = (object, pairs);
         Err(Fault::malformed("keys for an object that takes none", "a dict"))
+    }
+
+    /// Something was made and is not used: it was made for what that does to something else.
+    fn discard(&mut self, node: Node<'a, Self>) -> Result<(), Box<Fault>> {
+        drop(node);
+        Ok(())
     }
 
     /// What a persistent id stands for.

@@ -11,16 +11,30 @@ pub(crate) struct Pickler {
     protocol: Protocol,
     memoised: u32,
     texts: HashMap<Box<str>, Slot>,
-    globals: HashMap<(&'static str, &'static str), Slot>,
+    globals: Globals,
+    /// Those with names of another protocol.
+    others: Globals,
 }
 
+/// By module and name.
+type Globals = HashMap<Box<str>, HashMap<Box<str>, Slot>>;
+
 /// Which opcodes are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Protocol {
     /// That of `torch.save`. Everything that can be fetched again is numbered, as pickled by reference.
     Two,
     /// That of `.metadata`. Only what will be fetched again is numbered.
     Four,
+}
+
+impl Protocol {
+    fn version(self) -> u8 {
+        match self {
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
 }
 
 /// Something that can be fetched again.
@@ -32,16 +46,15 @@ pub(crate) struct Slot(u32);
 #[error("{0} bytes are too many for one piece of text or bytes in a pickle")]
 pub(crate) struct TooLong(pub(crate) usize);
 
+const PROTO: u8 = 0x80;
 /// Longer text is written as often as it comes.
 const SHARED: usize = 1 << 10;
 
 impl Pickler {
     pub(crate) fn new(protocol: Protocol) -> Self {
-        let version = match protocol {
-            Protocol::Two => 2,
-            Protocol::Four => 4,
-        };
-        Self { out: vec![0x80, version], protocol, memoised: 0, texts: HashMap::new(), globals: HashMap::new() }
+        let out = vec![PROTO, protocol.version()];
+        let (texts, globals, others) = Default::default();
+        Self { out, protocol, memoised: 0, texts, globals, others }
     }
 
     /// The pickle, with what lies on top as its content.
@@ -93,35 +106,80 @@ impl Pickler {
             self.fetch(*slot);
             return Ok(());
         }
-        match (u8::try_from(text.len()), u32::try_from(text.len())) {
-            (Ok(length), _) if self.protocol == Protocol::Four => self.op(0x8c, &[length]),
-            (_, Ok(length)) => self.op(b'X', &length.to_le_bytes()),
-            _ => return Err(TooLong(text.len())),
-        }
-        self.out.extend_from_slice(text.as_bytes());
-        let slot = self.memoise();
+        let slot = self.text_again(text)?;
         if text.len() <= SHARED {
             self.texts.insert(text.into(), slot);
         }
         Ok(())
     }
 
+    /// Text, even if it is there already. Returns where it can be fetched.
+    pub(crate) fn text_again(&mut self, text: &str) -> Result<Slot, TooLong> {
+        match (u8::try_from(text.len()), u32::try_from(text.len())) {
+            (Ok(length), _) if self.protocol == Protocol::Four => self.op(0x8c, &[length]),
+            (_, Ok(length)) => self.op(b'X', &length.to_le_bytes()),
+            _ => return Err(TooLong(text.len())),
+        }
+        self.out.extend_from_slice(text.as_bytes());
+        Ok(self.memoise())
+    }
+
+    /// Bytes, as newer protocols have them; any reader knows them.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        match (u8::try_from(bytes.len()), u32::try_from(bytes.len())) {
+            (Ok(length), _) => self.op(b'C', &[length]),
+            (_, Ok(length)) => self.op(b'B', &length.to_le_bytes()),
+            _ => self.op(0x8e, &(bytes.len() as u64).to_le_bytes()),
+        }
+        self.out.extend_from_slice(bytes);
+        self.made();
+    }
+
+    /// A bytearray, as newer protocols have them.
+    pub(crate) fn byte_array(&mut self, bytes: &[u8]) {
+        self.op(0x96, &(bytes.len() as u64).to_le_bytes());
+        self.out.extend_from_slice(bytes);
+        self.made();
+    }
+
     /// A class or function, by its name.
     pub(crate) fn global(&mut self, module: &'static str, name: &'static str) {
-        if let Some(slot) = self.globals.get(&(module, name)) {
-            return self.fetch(*slot);
+        // Names in programs are never too long.
+        let named = self.named(module, name, self.protocol);
+        debug_assert_eq!(named, Ok(()));
+    }
+
+    /// The same by a name that comes from a pickle of this protocol. Python reads names by the protocol: up to 2 they are those of
+    /// Python 2, and only from 4 on one may lead from one object to another, as `Outer.Inner`.
+    pub(crate) fn named(&mut self, module: &str, name: &str, protocol: Protocol) -> Result<(), TooLong> {
+        let is_other = protocol != self.protocol;
+        let globals = if is_other { &self.others } else { &self.globals };
+        if let Some(&slot) = globals.get(module).and_then(|names| names.get(name)) {
+            self.fetch(slot);
+            return Ok(());
         }
-        match self.protocol {
-            Protocol::Two => self.out.extend([b"c", module.as_bytes(), b"\n", name.as_bytes(), b"\n"].concat()),
-            Protocol::Four => {
-                // Names in programs are never too long.
-                let named = self.text(module).and_then(|()| self.text(name));
-                debug_assert_eq!(named, Ok(()));
+        if is_other {
+            self.op(PROTO, &[protocol.version()]);
+        }
+        // A name in lines must have none itself.
+        let is_line = |text: &str| !text.contains(['\n', '\r']);
+        match protocol {
+            Protocol::Two if is_line(module) && is_line(name) => {
+                self.out.extend([b"c", module.as_bytes(), b"\n", name.as_bytes(), b"\n"].concat());
+            }
+            Protocol::Two | Protocol::Four => {
+                self.text(module)?;
+                self.text(name)?;
                 self.out.push(0x93);
             }
         }
+        if is_other {
+            self.op(PROTO, &[self.protocol.version()]);
+        }
         let slot = self.memoise();
-        self.globals.insert((module, name), slot);
+        let globals = if is_other { &mut self.others } else { &mut self.globals };
+        globals.entry(module.into()).or_default().insert(name.into(), slot);
+        Ok(())
     }
 
     /// Where a tuple of more than 3 items, the items of a list, or the entries of a dict begin.
@@ -148,6 +206,22 @@ impl Pickler {
 
     pub(crate) fn empty_dict(&mut self) {
         self.out.push(b'}');
+        self.made();
+    }
+
+    pub(crate) fn empty_set(&mut self) {
+        self.out.push(0x8f);
+        self.made();
+    }
+
+    /// Puts the items since the mark into a set.
+    pub(crate) fn add_items(&mut self) {
+        self.out.push(0x90);
+    }
+
+    /// A frozenset of the items since the mark.
+    pub(crate) fn frozen_set(&mut self) {
+        self.out.push(0x91);
         self.made();
     }
 
@@ -183,6 +257,18 @@ impl Pickler {
         self.made();
     }
 
+    /// An object of what lies below the tuple of arguments on top.
+    pub(crate) fn new_object_of(&mut self) {
+        self.out.push(0x81);
+        self.made();
+    }
+
+    /// The same, with a dict of more arguments on top of that.
+    pub(crate) fn new_object_with(&mut self) {
+        self.out.push(0x92);
+        self.made();
+    }
+
     /// Gives an object the state on top.
     pub(crate) fn build(&mut self) {
         self.out.push(b'b');
@@ -191,6 +277,16 @@ impl Pickler {
     /// What the id on top stands for.
     pub(crate) fn persistent(&mut self) {
         self.out.push(b'Q');
+    }
+
+    /// Throws away what lies on top.
+    pub(crate) fn pop(&mut self) {
+        self.out.push(b'0');
+    }
+
+    /// What has been numbered last.
+    pub(crate) fn last(&self) -> Option<Slot> {
+        self.memoised.checked_sub(1).map(Slot)
     }
 
     /// Numbers what lies on top, so that it can be fetched.

@@ -1,25 +1,29 @@
-//! A file whose directory and pickle have been read.
+//! A file of which all has been read but its storages.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use dcp_storage::{Extent, Layout, Locator, StorageError, StorePath};
+use dcp_storage::{Locator, StorageError, StorePath};
 use dcp_types::{Chunks, Digest, Entry, EntryKind, Metadata, Shape, TensorEntry, TypesError, Value};
 
-use crate::archive::{Archive, Known, Lack};
-use crate::object::{Leaf, LeafContent};
+use super::assemble::Assembly;
+use super::objects::Objects;
+use crate::archive::{ByteOrder, Fault, Known, Lack, Storages, malformed, unreadable};
+use crate::object::{CutStorage, Leaf, LeafContent, TensorRef, wrong_length};
 
 /// The leaves of a saved state. The tensors are still in the file.
 #[derive(Debug)]
 pub(crate) struct SavedFile {
     pub(super) path: StorePath,
     pub(super) size: u64,
-    /// Of its directory and its pickle.
+    /// Of what was read.
     pub(super) fingerprint: Digest,
-    pub(super) archive: Archive,
+    pub(super) storages: Box<dyn Storages>,
     pub(super) leaves: Vec<Leaf>,
-    /// Where tensors lie, as far as that was looked up.
-    pub(super) found: Vec<OnceLock<Extent>>,
+    pub(super) objects: Objects,
+    /// Where leaves lie, as far as that was looked up.
+    pub(super) found: Vec<OnceLock<Locator>>,
 }
 
 impl SavedFile {
@@ -38,7 +42,7 @@ impl SavedFile {
                     chunks: Chunks::Whole,
                 }),
                 LeafContent::Value(_) => EntryKind::Value,
-                LeafContent::Foreign => EntryKind::Object,
+                LeafContent::Foreign(_) => EntryKind::Object,
             };
             Ok(Entry { path: leaf.path.clone(), kind })
         };
@@ -54,26 +58,65 @@ impl SavedFile {
         }
     }
 
-    /// Where the leaf of this number lies. Values are known already; of an object the whole file is read; for a tensor
-    /// something of the file may be needed first.
-    pub(super) fn locator(&self, number: usize, known: &Known) -> Result<Locator, Lack> {
+    /// Where the leaf of this number lies. `None` if some of the file is needed first: then that is in `lacking`, by offset.
+    pub(super) fn locator(
+        &self,
+        number: usize,
+        known: &Known,
+        lacking: &mut BTreeMap<u64, u64>,
+    ) -> Result<Option<Locator>, Fault> {
         let (Some(leaf), Some(found)) = (self.leaves.get(number), self.found.get(number)) else {
-            return Err(crate::archive::malformed(0, "there is no such leaf"));
+            return Err(malformed(0, "there is no such leaf").into_fault());
         };
-        let (file, layout) = (self.path.clone(), Layout::default());
-        Ok(match &leaf.content {
-            LeafContent::Value(_) => Locator::Inline(Bytes::new()),
-            LeafContent::Foreign => {
-                Locator::Extent(Extent { file, offset: 0, length: self.size, layout, checks: None })
+        if let Some(found) = found.get() {
+            return Ok(Some(found.clone()));
+        }
+        let located = match &leaf.content {
+            LeafContent::Value(_) => Ok(Locator::Inline(Bytes::new())),
+            LeafContent::Tensor(tensor) => self.tensor(tensor, known),
+            LeafContent::Foreign(_) => self.object(number, known, lacking),
+        };
+        match located {
+            Ok(locator) => Ok(Some(found.get_or_init(|| locator).clone())),
+            Err(Lack::Bytes { offset, length }) => {
+                lacking.insert(offset, length);
+                Ok(None)
             }
-            LeafContent::Tensor(tensor) => {
-                if let Some(extent) = found.get() {
-                    return Ok(Locator::Extent(extent.clone()));
+            Err(Lack::Fault(fault)) => Err(fault),
+        }
+    }
+
+    fn tensor(&self, tensor: &TensorRef, known: &Known) -> Result<Locator, Lack> {
+        let stored = self.storages.storage(known, &tensor.storage.key)?;
+        Ok(Locator::Extent(stored.extent(self.path.clone(), 0, tensor.layout(self.storages.byte_order()))))
+    }
+
+    /// An object has a pickle of its own, and storages from all over the file: all that they lack is told at once.
+    fn object(&self, number: usize, known: &Known, lacking: &mut BTreeMap<u64, u64>) -> Result<Locator, Lack> {
+        let object = self.objects.get(number)?;
+        if self.storages.byte_order() == ByteOrder::Big && !object.storages.is_empty() {
+            return Err(unreadable(0, "an object of Python with big-endian tensors inside"));
+        }
+        let mut stored = Vec::new();
+        let mut lack = None;
+        for CutStorage { key, length } in &object.storages {
+            match self.storages.storage(known, key) {
+                Ok(found) => match length {
+                    Some(length) if *length != found.length => {
+                        return Err(malformed(found.offset, wrong_length(key, *length, found.length)));
+                    }
+                    _ => stored.push(found),
+                },
+                Err(Lack::Bytes { offset, length }) => {
+                    lacking.insert(offset, length);
+                    lack = Some(Lack::Bytes { offset, length });
                 }
-                let stored = self.archive.storage(known, &tensor.storage.key)?;
-                let extent = stored.extent(file, 0, tensor.layout(self.archive.byte_order));
-                Locator::Extent(found.get_or_init(|| extent).clone())
+                Err(fault) => return Err(fault),
             }
-        })
+        }
+        match lack {
+            Some(lack) => Err(lack),
+            None => Ok(Assembly::new(object, stored).locator(self.path.clone())),
+        }
     }
 }

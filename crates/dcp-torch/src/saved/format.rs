@@ -9,6 +9,7 @@ use dcp_storage::{
 };
 use dcp_types::{Fqn, GlobalPlan, Rank, Value};
 
+use super::legacy::{LONGEST_MAGIC, is_legacy};
 use super::opened::OpenedSaved;
 use super::read::ReadSaved;
 use super::write;
@@ -19,7 +20,8 @@ use crate::tuples;
 /// What is written is what `torch.load(weights_only=True)` takes, as long as no foreign object is in it. All ranks write the one
 /// file together, each its shards at their places: nothing is gathered. The storages come first in it, then the pickle.
 ///
-/// Files in the form of PyTorch before 1.6 are recognised, but not read.
+/// Both forms are read: the zip archives of today, and what PyTorch wrote before 1.6. Objects that only Python can make become opaque values:
+/// each an archive by itself, of that object alone.
 ///
 /// Tensors are read by ranges, as from any checkpoint: each of many ranks can load its shard of one file.
 ///
@@ -91,18 +93,16 @@ impl Format for TorchSaveFormat {
     }
 
     fn open(&self, strictness: Strictness) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
-        Box::new(Open { strictness, object: None, read: None })
+        Box::new(Open { strictness, read: None })
     }
 }
 
 /// A zip archive begins so.
 const ZIP: &[u8] = b"PK\x03\x04";
-/// The pickle of a number with which files began before PyTorch 1.6 (`torch/serialization.py`, `MAGIC_NUMBER`).
-const LEGACY: &[u8] = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.";
 
 /// What tells a file of `torch.save`, at its beginning.
 fn is_ours(start: &[u8]) -> bool {
-    start.starts_with(ZIP) || start.starts_with(LEGACY)
+    start.starts_with(ZIP) || is_legacy(start)
 }
 
 /// Looks for the one file, then at its first bytes.
@@ -115,7 +115,7 @@ impl Ask for Recognise {
         match replies.as_slice() {
             [Reply::Listing(objects)] => match objects.as_slice() {
                 [ObjectMeta { path, size, .. }] => {
-                    let (path, length) = (path.clone(), (*size).min(LEGACY.len() as u64));
+                    let (path, length) = (path.clone(), (*size).min(LONGEST_MAGIC));
                     Ok(Step::Needs(vec![Need::Range { path, offset: 0, length }]))
                 }
                 _ => Ok(Step::Done(false)),
@@ -129,7 +129,6 @@ impl Ask for Recognise {
 /// Looks for the one file, then reads it.
 struct Open {
     strictness: Strictness,
-    object: Option<ObjectMeta>,
     read: Option<ReadSaved>,
 }
 
@@ -140,18 +139,8 @@ impl Ask for Open {
         let step = match (&mut self.read, replies.as_slice()) {
             (Some(read), _) => read.next(replies)?,
             (None, [Reply::Listing(objects)]) => {
-                let [object] = objects.as_slice() else { return Err(not_one_file()) };
-                let (path, length) = (object.path.clone(), object.size.min(LEGACY.len() as u64));
-                self.object = Some(object.clone());
-                return Ok(Step::Needs(vec![Need::Range { path, offset: 0, length }]));
-            }
-            (None, [Reply::Bytes(start)]) => {
-                let Some(ObjectMeta { path, size, .. }) = self.object.take() else { return Err(not_one_file()) };
-                if start.starts_with(LEGACY) {
-                    let what = "the form that torch.save had before PyTorch 1.6".into();
-                    return Err(StorageError::Unreadable { path, offset: 0, what });
-                }
-                self.read.insert(ReadSaved::new(path, size)).next(Vec::new())?
+                let [ObjectMeta { path, size, .. }] = objects.as_slice() else { return Err(not_one_file()) };
+                self.read.insert(ReadSaved::new(path.clone(), *size)).next(Vec::new())?
             }
             (None, _) => return Ok(Step::Needs(vec![Need::Listing(None)])),
         };

@@ -1,11 +1,12 @@
-//! Finds tensors in a file: needs the header before each.
+//! Finds leaves in a file: needs the header before each storage.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dcp_storage::{Ask, Locator, Need, Reply, Step, StorageError};
 
 use super::SavedFile;
-use crate::archive::{Known, Lack};
+use crate::archive::{Known, malformed};
 
 /// The machine that finds the leaves of these numbers.
 pub(crate) struct LocateSaved {
@@ -37,21 +38,20 @@ impl Ask for LocateSaved {
                 self.known.learn(offset, bytes);
             }
         }
-        let mut needs = Vec::new();
+        let mut lacking = BTreeMap::new();
         for (leaf, found) in self.leaves.iter().zip(&mut self.found).filter(|(_, found)| found.is_none()) {
-            match self.file.locator(*leaf, &self.known) {
-                Ok(locator) => *found = Some(locator),
-                Err(Lack::Bytes { offset, length }) if self.rounds < ROUNDS => {
-                    self.asked.push(offset);
-                    needs.push(Need::Range { path: self.file.path.clone(), offset, length });
-                }
-                Err(lack) => return Err(lack.into_fault().into_error(&self.file.path, 0)),
-            }
+            let located = self.file.locator(*leaf, &self.known, &mut lacking);
+            *found = located.map_err(|fault| fault.into_error(&self.file.path, 0))?;
+        }
+        if let Some((offset, _)) = lacking.first_key_value().filter(|_| self.rounds >= ROUNDS) {
+            return Err(malformed(*offset, "it was cut off").into_fault().into_error(&self.file.path, 0));
         }
         self.rounds += 1;
-        if needs.is_empty() {
+        if lacking.is_empty() {
             return Ok(Step::Done(std::mem::take(&mut self.found).into_iter().flatten().collect()));
         }
-        Ok(Step::Needs(needs))
+        self.asked = lacking.keys().copied().collect();
+        let need = |(offset, length)| Need::Range { path: self.file.path.clone(), offset, length };
+        Ok(Step::Needs(lacking.into_iter().map(need).collect()))
     }
 }

@@ -47,8 +47,8 @@ impl OneFile for TorchSaveFormat {
             position += length;
         }
         archive.pickle(&state.pickle);
-        for (key, storage) in (free..).zip(state.storages) {
-            archive.storage(&key.to_string(), storage);
+        for (key, storage) in state.storages {
+            archive.storage(&key.to_string(), &storage);
         }
         pieces.push(Piece { offset: position, bytes: archive.finish().into() });
         Ok(pieces)

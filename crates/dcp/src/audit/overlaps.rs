@@ -27,7 +27,7 @@ struct Place {
 }
 
 impl Overlaps {
-    /// Adds the file of a value. Its place may be a part of another's: an object that cannot be taken out of a file is all of it.
+    /// Adds the file of a value. Its place may meet others': an object that was taken out of a file reaches from the first of its tensors to the last.
     pub(super) fn add_value(&mut self, locator: &Locator) {
         if let Some((file, ..)) = place(locator)
             && !self.by_file.contains_key(file)
