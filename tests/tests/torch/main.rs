@@ -2,6 +2,7 @@
 //! read back, and read by PyTorch.
 
 mod again;
+mod convert;
 mod expected;
 mod forms;
 mod meshes;

@@ -1,5 +1,6 @@
 //! A file as a checkpoint.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,6 +32,10 @@ impl OpenedCheckpoint for OpenedSaved {
 
     fn fingerprint(&self) -> Digest {
         self.file.fingerprint
+    }
+
+    fn ties(&self) -> BTreeMap<usize, usize> {
+        self.file.ties()
     }
 
     fn locate(self: Arc<Self>, items: Vec<ReadItem>) -> Box<dyn Ask<Output = Vec<Locator>>> {

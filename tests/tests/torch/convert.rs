@@ -1,0 +1,68 @@
+//! What PyTorch has saved, converted to each format and back: nothing is lost.
+
+use std::path::{Path, PathBuf};
+
+use dcp::{Checkpoint, Converter};
+
+/// Every file of `torch.save` among the fixtures.
+fn files() -> Vec<PathBuf> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/torch");
+    let folders = std::fs::read_dir(fixtures).expect("fixtures").map(|entry| entry.expect("an entry").path());
+    let names = folders.filter(|path| path.is_dir()).flat_map(|folder| std::fs::read_dir(folder).expect("a folder"));
+    let mut files: Vec<PathBuf> =
+        names.map(|entry| entry.expect("an entry").path()).filter(|path| is_one(path)).collect();
+    files.sort();
+    files
+}
+
+fn is_one(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|ending| ending == "pt" || ending == "consolidated")
+}
+
+/// The names of all entries, with the content of tensors, and of values as `dcpctl` shows them.
+fn content(at: &Path) -> serde_json::Value {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let at = at.to_str().expect("text");
+    let status = dcp_cli::Dcpctl::new().run(["dcpctl", "inspect", "--json", "--digest", at], &mut out, &mut err);
+    assert_eq!(status, dcp_cli::Status::Fine, "{at}: {}", String::from_utf8_lossy(&err));
+    let mut report: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+    let mut entries = report["entries"].take();
+    for entry in entries.as_array_mut().expect("entries") {
+        let entry = entry.as_object_mut().expect("an object");
+        entry.retain(|field, _| ["fqn", "dtype", "shape", "sha256", "value", "path"].contains(&field.as_str()));
+    }
+    entries
+}
+
+#[test]
+fn a_file_goes_through_every_format_and_comes_back() {
+    let files = files();
+    assert!(files.len() > 12, "{files:?}");
+    for file in files {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let convert = |from: &Path, to: &str, name: &str| {
+            let to_path = dir.path().join(name);
+            let converted = Converter::new().to_named(to).expect("a format").fsync(false).convert(from, &to_path);
+            converted.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            to_path
+        };
+        let before = content(&file);
+        let native = convert(&file, "native", "native");
+        assert_eq!(content(&native), before, "{}", file.display());
+        let again = convert(&native, "torch-save", "again.pt");
+        assert_eq!(content(&again), before, "{}", file.display());
+        let alone = convert(&file, "torch-save", "alone.pt");
+        assert_eq!(content(&alone), before, "{}", file.display());
+    }
+}
+
+#[test]
+fn tied_tensors_stay_tied() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/torch/15_torchsave/model.pt");
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let again = dir.path().join("again.pt");
+    Converter::new().to_named("pt").expect("a format").fsync(false).convert(&file, &again).expect("converts");
+    let ties = |at: &Path| Checkpoint::open(at).expect("opens").ties();
+    assert!(!ties(&file).is_empty());
+    assert_eq!(ties(&again), ties(&file));
+}
