@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Reads a checkpoint of the native format, version 1, with nothing but Python's standard library.
+"""Reads a checkpoint of the native format, version 1 or 2, with nothing but Python's standard library.
 
     python3 read_native.py DIRECTORY
     python3 read_native.py --values DIRECTORY
 
 The first prints the SHA-256 and the name of each tensor, as `sha256sum` would; the second each value and its name. It follows `format.md` literally and is made to be read, not to
-be fast. It checks every CRC-32; the XXH3-128 of the index is left out, as the standard library does not have it.
+be fast. It checks every CRC-32; the XXH3-128 of the index is left out, as the standard library does not have it. What was compressed with zstd it
+reads with Python 3.14, or with the package `zstandard`.
 """
 
 import hashlib
@@ -21,6 +22,35 @@ SIZES = {
     "float8_e4m3fn": 1, "float8_e4m3fnuz": 1, "float8_e5m2": 1, "float8_e5m2fnuz": 1, "float8_e8m0fnu": 1,
     "float4_e2m1fn_x2": 1,
 }
+
+
+# --- Transforms
+
+
+def unzstd(data):
+    try:
+        from compression import zstd
+    except ImportError:
+        import zstandard
+
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    return zstd.decompress(data)
+
+
+# What undoes a transform, by its descriptor. Those of `dcp.example` are the fixture's.
+UNDO = {
+    "stream.zstd/1": unzstd,
+    "stream.not@dcp.example/1": lambda data: bytes(byte ^ 0xFF for byte in data),
+    "stream.hex@dcp.example/1": lambda data: bytes.fromhex(data.decode()),
+}
+
+
+def undone(data, transforms):
+    for descriptor in transforms:
+        if descriptor not in UNDO:
+            raise ValueError(f"nothing here undoes the transform {descriptor}")
+        data = UNDO[descriptor](data)
+    return data
 
 
 # --- MessagePack
@@ -88,12 +118,13 @@ def unpack_at(data, at):
 def read_index(path):
     data = path.read_bytes()
     magic, version, flags, generation, length = struct.unpack("<8sIIQQ", data[:32])
-    if magic != b"\x89DCPIDX\n" or (version, flags) != (1, 0) or len(data) != 32 + length + 16:
-        raise ValueError(f"{path} is not an index of version 1")
-    rule, files_per_rank, align, block, (meshes, entries), ranks, parents = unpack(data[32 : 32 + length])
-    if rule != 1 or parents:
+    if magic != b"\x89DCPIDX\n" or version not in (1, 2) or flags != 0 or len(data) != 32 + length + 16:
+        raise ValueError(f"{path} is not an index of version 1 or 2")
+    rule, files_per_rank, align, block, (meshes, entries), ranks, parents, *more = unpack(data[32 : 32 + length])
+    if rule != version or parents:
         raise ValueError(f"{path} needs a newer reader")
-    return generation, files_per_rank, align, block, meshes, entries, ranks
+    transforms = more[0] if version == 2 else []
+    return generation, files_per_rank, align, block, meshes, entries, ranks, transforms
 
 
 def name_of(path):
@@ -253,8 +284,20 @@ def lay_out(chunks, values, files_per_rank, align):
     return [file for file in files if file[1] or (file[0] == 0 and values)]
 
 
+def encoded_extents(data, items, footer):
+    """Where the items of a file of version 2 lie: its footer begins with their lengths."""
+    lengths = struct.unpack_from(f"<{items}Q", data, footer)
+    extents, offset = [], 0
+    for length in lengths:
+        extents.append((offset, length))
+        offset += length
+    if offset != footer:
+        raise ValueError("the items of a file end somewhere else than its footer starts")
+    return extents
+
+
 def main(directory, want_values):
-    generation, files_per_rank, align, block, meshes, entries, ranks = read_index(directory / "index.dcp")
+    generation, files_per_rank, align, block, meshes, entries, ranks, transforms = read_index(directory / "index.dcp")
     tensors, chunks, values, found = {}, {}, {}, {}
     for number, (path, kind) in enumerate(entries):
         ((tag, content),) = kind.items()
@@ -276,16 +319,24 @@ def main(directory, want_values):
                 raise ValueError(f"rank {rank} has a file {listed}, not {number}")
             suffix = f".g{generation}" if generation else ""
             data = (directory / f"__{rank}_{number}{suffix}.distcp").read_bytes()
-            extents = [(offset, length) for offset, _, _, _, length in placed]
-            for length in lengths:
-                extents.append((end, length))
-                end += length
-            check(data, extents, end, size, footer_crc, block)
-            for entry, (offset, length) in zip(of_rank, extents[len(placed) :]):
-                found[entry] = shown(unpack(data[offset : offset + length]))
-            for offset, entry, offsets, sizes, length in placed:
+            if transforms:
+                (end,) = lengths
+                of_file = of_rank if number == 0 else []
+                extents = encoded_extents(data, len(placed) + len(of_file), end)
+            else:
+                extents = [(offset, length) for offset, _, _, _, length in placed]
+                for length in lengths:
+                    extents.append((end, length))
+                    end += length
+            check(data, extents, end, size, footer_crc, block, bool(transforms))
+            content = [undone(data[offset : offset + length], transforms) for offset, length in extents]
+            for entry, value in zip(of_rank, content[len(placed) :]):
+                found[entry] = shown(unpack(value))
+            for (_, entry, offsets, sizes, length), chunk in zip(placed, content):
                 _, dtype, shape, into = tensors[entry]
-                copy(data[offset : offset + length], into, shape, offsets, sizes, SIZES[dtype])
+                if len(chunk) != length:
+                    raise ValueError("a chunk has another size than its region")
+                copy(chunk, into, shape, offsets, sizes, SIZES[dtype])
     if chunks or values:
         raise ValueError("the index lists no files for some ranks")
     if want_values:
@@ -296,7 +347,7 @@ def main(directory, want_values):
         print(f"{hashlib.sha256(content).hexdigest()}  {name}")
 
 
-def check(data, extents, footer, size, footer_crc, block):
+def check(data, extents, footer, size, footer_crc, block, has_lengths):
     """Compares all checksums of a file."""
     if len(data) != size or zlib.crc32(data[footer:]) != footer_crc:
         raise ValueError("a file has another size, or another footer")
@@ -304,7 +355,8 @@ def check(data, extents, footer, size, footer_crc, block):
     for offset, length in extents:
         for start in range(offset, offset + length, block):
             found.append(zlib.crc32(data[start : min(start + block, offset + length)]))
-    if data[footer:] != struct.pack(f"<{len(found)}I", *found):
+    checksums = footer + 8 * len(extents) if has_lengths else footer
+    if data[checksums:] != struct.pack(f"<{len(found)}I", *found):
         raise ValueError("a block is damaged")
 
 

@@ -2,6 +2,8 @@
 
     load_dcp.py dtypes                the names of the dtypes that this PyTorch can save and load itself
     load_dcp.py check MANIFEST        checks every checkpoint that the manifest lists
+    load_dcp.py check-sealed MANIFEST the same in one process, with an extension for what the tests seal
+    load_dcp.py zstd                  whether this PyTorch can undo `stream.zstd`
 
 The manifest is JSON: a list of {"path", "meshes": [[extents]], "tensors": {fqn: [dtype, shape, sha256]}, "objects": {fqn: how it is
 shown}}. Of an object that is shown as null it is enough that it is loaded.
@@ -31,6 +33,11 @@ except ImportError:  # before PyTorch 2.5
     from torch.distributed._tensor import DTensor, Shard, init_device_mesh
     from torch.distributed._tensor._utils import compute_local_shape_and_global_offset
 
+try:
+    from torch.distributed.checkpoint._extension import ExtensionRegistry, StreamTransformExtension, ZStandard
+except ImportError:  # before PyTorch 2.7
+    ZStandard = None
+
 NOT_LOADED = "not loaded"
 
 
@@ -39,11 +46,17 @@ def main():
         dtypes = {getattr(torch, name) for name in dir(torch) if isinstance(getattr(torch, name), torch.dtype)}
         print("\n".join(sorted(str(dtype).removeprefix("torch.") for dtype in filter(is_saved, dtypes))))
         return
+    if sys.argv[1] == "zstd":
+        print(ZStandard is not None and ZStandard.is_available())
+        return
     # Processes are forked.
     torch.set_num_threads(1)
     with open(sys.argv[2]) as manifest:
         checkpoints = json.load(manifest)
     for checkpoint in checkpoints:
+        if sys.argv[1] == "check-sealed":
+            check_sealed(checkpoint)
+            continue
         check_alone(checkpoint)
         for mesh in checkpoint["meshes"]:
             check_on(mesh, checkpoint)
@@ -75,6 +88,43 @@ def check_alone(checkpoint):
     check_items(path, metadata)
 
 
+def check_sealed(checkpoint):
+    """In one process, with an extension of one's own."""
+
+    class Sealed(StreamTransformExtension):
+        """As `tests/src/transforms.rs` has it: blocks of a length, the bytes with a key over them, and a sum. The last one is empty."""
+
+        @staticmethod
+        def registry_name():
+            return "stream.sealed@dcp-tests"
+
+        @staticmethod
+        def from_descriptor(version):
+            assert version == "1", version
+            return Sealed()
+
+        def get_descriptor(self):
+            return "stream.sealed@dcp-tests/1"
+
+        def transform_to(self, output):
+            raise NotImplementedError
+
+        def transform_from(self, input):
+            blocks = []
+            while length := int.from_bytes(input.read(2), "little"):
+                blocks.append(bytes(byte ^ 0x5A for byte in input.read(length)))
+                input.read(4)
+            return io.BytesIO(b"".join(blocks))
+
+    registry = ExtensionRegistry()
+    registry.register(Sealed)
+    reader = FileSystemReader(checkpoint["path"], _extension_registry=registry)
+    metadata = reader.read_metadata()
+    state = empty_state(metadata, lambda _, entry: blank(entry.size, entry.properties.dtype))
+    dcp.load(state, storage_reader=reader)
+    check_whole(state, metadata, checkpoint)
+
+
 def check_whole(state, metadata, checkpoint):
     path = checkpoint["path"]
     flat = leaves(state, metadata)
@@ -101,6 +151,10 @@ def check_items(path, metadata):
             file.seek(info.offset)
             item = file.read(info.length)
         assert len(item) == info.length, (path, index)
+        # Releases without transforms have no such field.
+        if descriptors := getattr(info, "transform_descriptors", None):
+            for extension in ExtensionRegistry().from_descriptor_list(descriptors):
+                item = extension.transform_from(io.BytesIO(item)).read(-1)
         entry = metadata.state_dict_metadata[index.fqn]
         is_tensor = isinstance(entry, TensorStorageMetadata)
         try:

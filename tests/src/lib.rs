@@ -6,6 +6,7 @@ mod case;
 mod group;
 mod holding;
 mod stores;
+mod transforms;
 mod trees;
 mod whole;
 
@@ -14,5 +15,6 @@ pub use case::{Case, Leaf, Options, Place, TensorCase, cases, group_pairs};
 pub use group::{Group, groups};
 pub use holding::{Holding, Part, holdings, mesh_holdings};
 pub use stores::{CountingStore, Reads, block_on, contents};
+pub use transforms::{Coding, Sealed, codings};
 pub use trees::{assert_same_tree, fold, map_tree, tensors_of, without_gaps};
 pub use whole::Whole;

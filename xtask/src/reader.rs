@@ -9,6 +9,7 @@ const FIXTURES: &str = "crates/dcp-native/tests/fixtures";
 pub(crate) fn check(shell: &Shell) -> Result<(), Failure> {
     tools::need_python(shell)?;
     agrees(shell, &[], "v1", "tensors.sha256")?;
+    agrees(shell, &[], "v2", "tensors.sha256")?;
     agrees(shell, &["--values"], "v1-values", "values.txt")
 }
 

@@ -212,7 +212,7 @@ fn open(format: &NativeFormat, index: &[u8]) -> Result<Opened, Box<dyn Error>> {
     let io = Io::new()?;
     let store = MemoryStore::new();
     io.block_on(store.publish(&format.index_path(), index, Precondition::None))?;
-    let reader = dcp::ComposedReader::new(Arc::new(*format), Arc::new(store));
+    let reader = dcp::ComposedReader::new(Arc::new(format.clone()), Arc::new(store));
     io.block_on(reader.read_metadata(&io))?;
     Ok((reader, io))
 }

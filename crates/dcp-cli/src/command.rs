@@ -9,9 +9,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use dcp::{Error, Location, Store};
+use dcp::{Error, Format, Location, Store};
 
 use crate::args::{Arguments, Command, Rewrite};
+use crate::convert::Rewriting;
 use crate::failure::Failure;
 use crate::{convert, demo, inspect, reshard, verify};
 
@@ -19,6 +20,7 @@ use crate::{convert, demo, inspect, reshard, verify};
 #[derive(Default)]
 pub struct Dcpctl {
     schemes: BTreeMap<String, Box<Opener>>,
+    opener: dcp::Opener,
     as_process: bool,
 }
 
@@ -54,6 +56,13 @@ impl Dcpctl {
         open: impl Fn(&str) -> Result<Arc<dyn Store>, Error> + Send + Sync + 'static,
     ) -> Self {
         self.schemes.insert(scheme.into(), Box::new(open));
+        self
+    }
+
+    /// The same with one more format, or with a known one that has transforms of the caller's own.
+    #[must_use]
+    pub fn format(mut self, format: impl Format + 'static) -> Self {
+        self.opener = self.opener.format(format);
         self
     }
 
@@ -96,21 +105,22 @@ impl Dcpctl {
     fn obey(&self, command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
         match command {
             Command::Demo(args) => demo::demo(args, out),
-            Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, args, out),
-            Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, args, out),
-            Command::Convert(args) => convert::convert(self.places(&args.rewrite)?, args, self.as_process, out),
-            Command::Reshard(args) => reshard::reshard(self.places(&args.rewrite)?, args, self.as_process, out),
+            Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, &self.opener, args, out),
+            Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, &self.opener, args, out),
+            Command::Convert(args) => convert::convert(self.rewriting(&args.rewrite)?, args, out),
+            Command::Reshard(args) => reshard::reshard(self.rewriting(&args.rewrite)?, args, out),
         }
     }
 
-    /// Source and destination.
-    fn places(&self, args: &Rewrite) -> Result<[Location; 2], Failure> {
+    /// What converting and resharding start from.
+    fn rewriting<'a>(&'a self, args: &Rewrite) -> Result<Rewriting<'a>, Failure> {
         // Stores of one URL cannot be told to be the same.
         if args.source == args.destination {
             let location = args.destination.to_string_lossy().into_owned();
             return Err(Error::SamePlace { location }.into());
         }
-        Ok([self.location(&args.source)?, self.location(&args.destination)?])
+        let (from, to) = (self.location(&args.source)?, self.location(&args.destination)?);
+        Ok(Rewriting { from, to, opener: &self.opener, as_process: self.as_process })
     }
 
     /// The place that an argument names.

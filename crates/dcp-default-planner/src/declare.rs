@@ -1,11 +1,12 @@
 //! What a rank says that it has.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use dcp_planner::{PlanContext, PlanError};
 use dcp_types::{
-    DeviceMesh, Digest, FlatState, LocalTensor, PlanPart, Rank, RegionsDecl, SavePlan, Sharding, StateLeaf, StatePath,
-    TensorDecl, TypesError, Value, ValueDecl,
+    DeviceMesh, Digest, FlatState, LocalTensor, PlanPart, Rank, RegionsDecl, SavePlan, Sharding, Source, StateLeaf,
+    StatePath, TensorDecl, TensorSpec, TypesError, Value, ValueDecl,
 };
 
 pub(crate) fn declare(state: &FlatState<'_>, ctx: &PlanContext) -> Result<SavePlan, PlanError> {
@@ -32,6 +33,8 @@ pub(crate) fn declare(state: &FlatState<'_>, ctx: &PlanContext) -> Result<SavePl
 
 #[derive(Default)]
 struct Declarations<'a> {
+    /// Tensors that can be lent in one piece, by where they lie, with the numbers of their declarations.
+    memory: HashMap<*const u8, (&'a TensorSpec, u32)>,
     meshes: Meshes<'a>,
     tensors: Vec<TensorDecl>,
     regions: Vec<RegionsDecl>,
@@ -56,8 +59,25 @@ impl<'a> Declarations<'a> {
             // Also what may be added to the enum: to whoever does not know it, it is a tensor that each rank has whole.
             _ => None,
         };
-        self.tensors.push(TensorDecl { path, dtype, shape, sharding });
+        let tied = self.tied(tensor);
+        self.tensors.push(TensorDecl { path, dtype, shape, sharding, tied });
         Ok(())
+    }
+
+    /// The tensor that has been declared of which this is another name, as input and output embeddings are of one weight.
+    fn tied(&mut self, tensor: &'a LocalTensor<'_>) -> Option<u32> {
+        let Source::View(view) = &tensor.source else { return None };
+        let memory = view.as_bytes().filter(|bytes| !bytes.is_empty())?.as_ptr();
+        match self.memory.entry(memory) {
+            Entry::Occupied(known) => {
+                let (spec, first) = *known.get();
+                (*spec == tensor.spec).then_some(first)
+            }
+            Entry::Vacant(new) => {
+                new.insert((&tensor.spec, u32::try_from(self.tensors.len()).unwrap_or(u32::MAX)));
+                None
+            }
+        }
     }
 
     fn value(&mut self, path: &StatePath, value: &Value) -> Result<(), TypesError> {

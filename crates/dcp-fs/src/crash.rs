@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use dcp_storage::conformance::block_on;
-use dcp_storage::{Precondition, StorageError, Store, StorePath};
+use dcp_storage::{Precondition, SharedUploads, StorageError, Store, StorePath};
 use tempfile::TempDir;
 
 use self::model::{Change, disks_after_crash};
@@ -162,8 +162,14 @@ mod by_link {
         fn make_file(&self, dir: &fs::File, name: &str) -> io::Result<fs::File> {
             RealDisk.make_file(dir, name)
         }
+        fn open_file(&self, dir: &fs::File, name: &str) -> io::Result<fs::File> {
+            RealDisk.open_file(dir, name)
+        }
         fn write(&self, file: &fs::File, data: &[u8]) -> io::Result<()> {
             RealDisk.write(file, data)
+        }
+        fn write_at(&self, file: &fs::File, offset: u64, data: &[u8]) -> io::Result<()> {
+            RealDisk.write_at(file, offset, data)
         }
         fn sync_file(&self, file: &fs::File) -> io::Result<()> {
             RealDisk.sync_file(file)
@@ -194,14 +200,15 @@ mod by_link {
     }
 }
 
-const SCENARIOS: [Scenario; 4] =
-    [Scenario::Upload, Scenario::PublishNew, Scenario::PublishOver, Scenario::PublishOnVersion];
+const SCENARIOS: [Scenario; 5] =
+    [Scenario::Upload, Scenario::Shared, Scenario::PublishNew, Scenario::PublishOver, Scenario::PublishOnVersion];
 const OBJECT: &str = "a/b/object";
 
 /// What the store is made to do with one object.
 #[derive(Clone, Copy, Debug)]
 enum Scenario {
     Upload,
+    Shared,
     PublishNew,
     PublishOver,
     PublishOnVersion,
@@ -211,7 +218,7 @@ impl Scenario {
     /// The contents of the object, as one operation after the other changes them.
     fn states(self) -> Vec<Option<Vec<u8>>> {
         match self {
-            Self::Upload | Self::PublishNew => vec![None, Some(content(1))],
+            Self::Upload | Self::Shared | Self::PublishNew => vec![None, Some(content(1))],
             Self::PublishOver | Self::PublishOnVersion => vec![None, Some(content(1)), Some(content(2))],
         }
     }
@@ -233,6 +240,7 @@ fn run(scenario: Scenario, store: &LocalStore) -> Vec<(usize, Result<(), Storage
             upload.finish().await?;
             Ok(None)
         }),
+        Scenario::Shared => block_on(share(store, &object)).map(|()| None),
         _ => publish(1, Precondition::Absent).map(Some),
     };
     let second = match (scenario, &first) {
@@ -242,6 +250,23 @@ fn run(scenario: Scenario, store: &LocalStore) -> Vec<(usize, Result<(), Storage
     };
     let results = [Some(first.map(drop)), second.map(|second| second.map(drop))];
     results.into_iter().flatten().enumerate().map(|(index, result)| (index + 1, result)).collect()
+}
+
+/// Writes an object as one of several, back to front.
+async fn share(store: &LocalStore, object: &StorePath) -> Result<(), StorageError> {
+    let id = store.begin(object, None).await?;
+    let write = async {
+        let mut hand = store.join(object, &id).await?;
+        hand.write_at(400, &content(1)[400..]).await?;
+        hand.write_at(0, &content(1)[..400]).await?;
+        hand.flush().await?;
+        store.complete(object, &id, 1000, Precondition::Absent).await
+    };
+    if let Err(error) = write.await {
+        drop(SharedUploads::abort(store, object, &id).await);
+        return Err(error);
+    }
+    Ok(())
 }
 
 struct Trace {

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
@@ -17,8 +18,12 @@ pub(crate) trait Disk: fmt::Debug + Send + Sync {
     fn make_dir(&self, parent: &File, name: &OsStr) -> io::Result<()>;
     /// Makes a file that was not there, for writing.
     fn make_file(&self, dir: &File, name: &str) -> io::Result<File>;
+    /// Opens a file that is there, for writing.
+    fn open_file(&self, dir: &File, name: &str) -> io::Result<File>;
     /// Appends to a file.
     fn write(&self, file: &File, data: &[u8]) -> io::Result<()>;
+    /// Writes to a file from a byte on.
+    fn write_at(&self, file: &File, offset: u64, data: &[u8]) -> io::Result<()>;
     /// Makes what a file holds survive a crash. Not its name.
     fn sync_file(&self, file: &File) -> io::Result<()>;
     /// Renames, and fails with `AlreadyExists` rather than replace anything.
@@ -45,8 +50,17 @@ impl Disk for RealDisk {
         Ok(openat(dir, name, flags, Mode::from_raw_mode(0o666))?.into())
     }
 
+    fn open_file(&self, dir: &File, name: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(openat(dir, name, flags, Mode::empty())?.into())
+    }
+
     fn write(&self, mut file: &File, data: &[u8]) -> io::Result<()> {
         file.write_all(data)
+    }
+
+    fn write_at(&self, file: &File, offset: u64, data: &[u8]) -> io::Result<()> {
+        file.write_all_at(data, offset)
     }
 
     fn sync_file(&self, file: &File) -> io::Result<()> {

@@ -59,6 +59,7 @@ mod list;
 mod publish;
 mod read;
 mod root;
+mod shared;
 mod site;
 mod store;
 mod temp;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::thread;
 
 use dcp_storage::{ReadRange, StorageError};
 use rustix::io::{preadv, retry_on_intr};
@@ -36,7 +37,7 @@ fn touching(ranges: &[&mut ReadRange<'_>]) -> usize {
 fn read_run(site: &Site, file: &File, run: &mut [&mut ReadRange<'_>]) -> Result<(), StorageError> {
     let start = run[0].offset;
     let filled = if let [only] = &mut *run {
-        fill(file, start, &mut [IoSliceMut::new(only.buffer)])
+        fill_one(file, start, only.buffer)
     } else {
         let mut buffers: Vec<_> = run.iter_mut().map(|range| IoSliceMut::new(range.buffer)).collect();
         fill(file, start, &mut buffers)
@@ -55,6 +56,28 @@ enum Filled {
     Whole,
     /// The file ends at this offset.
     UpTo(u64),
+}
+
+/// So much is read in two halves at once: most of the time goes into pages that are touched for the first time.
+const LARGE: usize = if cfg!(test) { 4 << 10 } else { 16 << 20 };
+
+fn fill_one(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<Filled> {
+    if buffer.len() < LARGE {
+        return fill(file, offset, &mut [IoSliceMut::new(buffer)]);
+    }
+    let (front, back) = buffer.split_at_mut(buffer.len() / 2);
+    let middle = offset + front.len() as u64;
+    let (front_filled, back_filled) = thread::scope(|scope| {
+        let back = thread::Builder::new().spawn_scoped(scope, || fill(file, middle, &mut [IoSliceMut::new(back)]));
+        let front = fill(file, offset, &mut [IoSliceMut::new(front)]);
+        (front, back.ok().and_then(|back| back.join().ok()))
+    });
+    match (front_filled?, back_filled) {
+        (Filled::Whole, Some(filled)) => filled,
+        // There was no thread to be had.
+        (Filled::Whole, None) => fill(file, middle, &mut [IoSliceMut::new(&mut buffer[(middle - offset) as usize..])]),
+        (short, _) => Ok(short),
+    }
 }
 
 fn fill(file: &File, mut offset: u64, mut buffers: &mut [IoSliceMut<'_>]) -> io::Result<Filled> {
@@ -102,6 +125,24 @@ mod tests {
             matches!(result, Err(StorageError::OutOfRange { offset: 900, length: 200, size: 1000, .. })),
             "{result:?}"
         );
+    }
+
+    #[test]
+    fn large_ranges_are_read_in_halves() {
+        let content: Vec<u8> = (0..2 * LARGE + 7).map(|index| (index % 251) as u8).collect();
+        let mut file = tempfile::tempfile().expect("a temporary file");
+        file.write_all(&content).expect("written");
+        let read = |offset: u64, length: usize| {
+            let mut buffer = vec![0; length];
+            let filled = fill_one(&file, offset, &mut buffer).expect("read");
+            (buffer, filled)
+        };
+        let (whole, filled) = read(3, content.len() - 3);
+        assert!(matches!(filled, Filled::Whole) && whole == content[3..]);
+        for length in [content.len() + 1, 3 * content.len()] {
+            let (_, filled) = read(0, length);
+            assert!(matches!(filled, Filled::UpTo(size) if size == content.len() as u64), "{length}");
+        }
     }
 
     #[test]

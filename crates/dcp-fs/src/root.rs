@@ -45,6 +45,14 @@ impl Root {
         Ok((beneath::readable(&dir)?, leaf))
     }
 
+    /// Flushes what a file holds, if the store is to do so.
+    pub(crate) fn sync_file(&self, file: &File) -> io::Result<()> {
+        match self.durability {
+            Durability::Fsync => self.disk.sync_file(file),
+            Durability::None => Ok(()),
+        }
+    }
+
     /// Flushes the names in a directory, if the store is to do so.
     pub(crate) fn sync_dir(&self, dir: &File) -> io::Result<()> {
         match self.durability {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dcp_storage::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, StoreTraits, Upload, Version};
+use dcp_storage::{
+    ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, StoreTraits, Upload, Version,
+};
 
 use crate::beneath::{self, Blocked};
 use crate::cold::Cold;
@@ -22,7 +24,7 @@ use crate::{list, publish, read, temp, version};
 /// meanwhile.
 #[derive(Clone, Debug)]
 pub struct LocalStore {
-    root: Root,
+    pub(crate) root: Root,
     cold: Option<Arc<Cold>>,
 }
 
@@ -89,7 +91,7 @@ impl LocalStore {
         Self { root: Root::new(path, disk), cold: None }
     }
 
-    fn site(&self, path: &StorePath) -> Result<Site, StorageError> {
+    pub(crate) fn site(&self, path: &StorePath) -> Result<Site, StorageError> {
         Site::of(self.location(), path)
     }
 
@@ -111,6 +113,10 @@ impl Store for LocalStore {
         let mut traits = StoreTraits::default();
         traits.read_size = 512 << 10;
         traits
+    }
+
+    fn shared(&self) -> Option<&dyn SharedUploads> {
+        Some(self)
     }
 
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {

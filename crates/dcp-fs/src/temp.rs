@@ -4,7 +4,6 @@ use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 
-use crate::Durability;
 use crate::root::Root;
 
 /// Whether a component of a path is one of ours.
@@ -19,6 +18,11 @@ pub(crate) fn upload_of(name: &str) -> Option<&str> {
     (ours && !is_reserved(leaf)).then_some(leaf)
 }
 
+/// Whether a file of ours of this name may be an upload of the object with this name.
+pub(crate) fn may_become(name: &str, leaf: &str) -> bool {
+    is_reserved(name) && !name.contains('/') && upload_of(name).is_none_or(|of| of == leaf)
+}
+
 /// A hidden file in the directory of the object that it is to become. Dropped before that, it is removed.
 #[derive(Debug)]
 pub(crate) struct Temp {
@@ -30,6 +34,8 @@ pub(crate) struct Temp {
     reserved: u64,
     /// A write has failed, and nobody knows how much of it is there.
     torn: bool,
+    /// Whoever has written it has flushed it as well.
+    flushed: bool,
     placed: bool,
 }
 
@@ -45,6 +51,23 @@ impl Temp {
         Ok(Self::new(root, dir, made?, expected_size))
     }
 
+    /// The file of an upload that somebody has [left](Self::leave), which others have written and flushed since. It gets this
+    /// size, if it is shorter.
+    pub(crate) fn found(root: &Root, dir: File, name: String, file: File, size: u64) -> io::Result<Self> {
+        let flushed = file.metadata()?.len() == size;
+        if !flushed {
+            file.set_len(size)?;
+        }
+        let (root, written) = (root.clone(), size);
+        Ok(Self { root, dir, name, file, written, reserved: 0, torn: false, flushed, placed: false })
+    }
+
+    /// Leaves the file as it is, for others to go on with. Returns its name.
+    pub(crate) fn leave(mut self) -> String {
+        self.placed = true;
+        std::mem::take(&mut self.name)
+    }
+
     /// A file for something that is published.
     pub(crate) fn for_publish(root: &Root, dir: File) -> io::Result<Self> {
         let made = make(root, &dir, unnamed)?;
@@ -53,7 +76,7 @@ impl Temp {
 
     fn new(root: &Root, dir: File, (name, file): (String, File), expected_size: Option<u64>) -> Self {
         let reserved = expected_size.filter(|&size| size >= WORTH_RESERVING && reserve(&file, size)).unwrap_or(0);
-        Self { root: root.clone(), dir, name, file, written: 0, reserved, torn: false, placed: false }
+        Self { root: root.clone(), dir, name, file, written: 0, reserved, torn: false, flushed: false, placed: false }
     }
 
     /// Appends, straight from the caller's memory.
@@ -84,10 +107,7 @@ impl Temp {
             // Gives back what was reserved beyond the end. No harm if it stays.
             let _ = self.file.set_len(self.written);
         }
-        match self.root.durability {
-            Durability::Fsync => self.root.disk.sync_file(&self.file),
-            Durability::None => Ok(()),
-        }
+        if self.flushed { Ok(()) } else { self.root.sync_file(&self.file) }
     }
 
     /// Gives the file its name, unless something bears it: then `AlreadyExists`, and it may be tried again.

@@ -4,33 +4,35 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dcp_storage::{
-    Ask, DataName, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Segment, Step, StorageError,
-    StorePath, Strictness, WrittenFile, WrittenSegment,
+    Ask, DataName, Encoded, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Segment, Step, StorageError,
+    StorePath, StreamTransform, Strictness, Transforms, WrittenFile, WrittenSegment,
 };
 use dcp_types::{GlobalPlan, Rank, WriteItem, WriteWhat};
+use serde::{Deserialize, Serialize};
 
 use crate::footer;
 use crate::index::{self, FileFacts, Index};
 use crate::layout::{LayoutRule, PlannedFile};
 use crate::opened::OpenedNative;
 
-/// The native format, version 1.
+/// The native format: version 1, and version 2 where there are transforms.
 ///
 /// ```
 /// use dcp_native::NativeFormat;
 /// // Four files a rank, for a file system that is faster with several.
 /// let format = NativeFormat::new().files_per_rank(4);
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct NativeFormat {
     rule: LayoutRule,
+    transforms: Transforms,
 }
 
 impl NativeFormat {
     /// One file a rank.
     #[must_use]
     pub fn new() -> Self {
-        Self { rule: LayoutRule { files_per_rank: 1, align: 64, block: 64 << 10 } }
+        Self { rule: LayoutRule { files_per_rank: 1, align: 64, block: 64 << 10 }, transforms: Transforms::new() }
     }
 
     /// The same with several files a rank (at least 1), over which its chunks are spread by bytes.
@@ -40,7 +42,21 @@ impl NativeFormat {
         self
     }
 
+    /// The same with one more transform. When writing each chunk and value goes through it, after those that were named before it; when reading it is
+    /// known, besides `Zstd`, which is known anyway where the feature `zstd` is on.
+    ///
+    /// A slice of a chunk that went through a transform costs reading and decoding all of the chunk.
+    #[must_use]
+    pub fn transform(mut self, transform: impl StreamTransform + 'static) -> Self {
+        self.transforms = self.transforms.with(transform);
+        self
+    }
+
     fn layout(&self, file: PlannedFile, rank: Rank, generation: Generation) -> Result<FileLayout, StorageError> {
+        let path = DataName { rank, number: file.number, generation }.path()?;
+        if !self.transforms.is_empty() {
+            return Ok(self.encoded_layout(file, path));
+        }
         let item = |item| Segment::Item { item, checksum_block: self.rule.block };
         let mut segments = Vec::with_capacity(2 * file.chunks.len() + file.values.len() + 1);
         let expected_size = file.values.is_empty().then_some(file.chunks_end);
@@ -50,8 +66,32 @@ impl NativeFormat {
         }
         segments.extend(file.values.into_iter().map(item));
         segments.push(Segment::Late(Box::new(|written| Ok(footer_of(written)))));
-        let path = DataName { rank, number: file.number, generation }.path()?;
         Ok(FileLayout { path, expected_size, segments })
+    }
+
+    /// A file of layout rule 2.
+    fn encoded_layout(&self, file: PlannedFile, path: StorePath) -> FileLayout {
+        let items = file.chunks.into_iter().map(|placed| placed.item).chain(file.values);
+        let encoded = |item| {
+            let (transforms, segments) = (self.transforms.clone(), vec![Segment::Item { item, checksum_block: 0 }]);
+            Segment::Encoded(Encoded { transforms, segments, checksum_block: self.rule.block })
+        };
+        let footer = Segment::Late(Box::new(|written| Ok(encoded_footer_of(written))));
+        FileLayout { path, expected_size: None, segments: items.map(encoded).chain([footer]).collect() }
+    }
+
+    /// What the index needs to know of a file.
+    fn facts(&self, file: &WrittenFile) -> Option<FileFacts> {
+        let number = DataName::parse(&file.path)?.number;
+        let (footer, values) = if self.transforms.is_empty() {
+            let is_value = |item: &WriteItem| item.what == WriteWhat::Value;
+            let values = file.segments.iter().filter(|segment| segment.item.as_ref().is_some_and(is_value));
+            (footer_of(&file.segments), values.map(|segment| segment.length).collect())
+        } else {
+            let items = file.segments.iter().filter(|segment| segment.item.is_some());
+            (encoded_footer_of(&file.segments), vec![items.map(|segment| segment.length).sum()])
+        };
+        Some(FileFacts { number, size: file.size, footer_crc: crc32fast::hash(&footer), values })
     }
 }
 
@@ -73,6 +113,10 @@ impl Format for NativeFormat {
         }
     }
 
+    fn check(&self, _: &GlobalPlan) -> Result<(), StorageError> {
+        self.transforms.check().map_err(|what| unsupported(&what))
+    }
+
     fn lay_out(&self, plan: &GlobalPlan, rank: Rank, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
         let too_large = || unsupported(&format!("the files of rank {rank}"));
         let mut tensors = plan.metadata().entries().filter_map(|(fqn, entry)| Some((fqn, entry.as_tensor()?)));
@@ -84,9 +128,10 @@ impl Format for NativeFormat {
     }
 
     fn summarise(&self, files: &[WrittenFile]) -> Result<Bytes, StorageError> {
-        let facts: Option<Vec<FileFacts>> = files.iter().map(facts).collect();
+        let facts: Option<Vec<FileFacts>> = files.iter().map(|file| self.facts(file)).collect();
         let facts = facts.ok_or_else(|| unsupported("files that it did not lay out"))?;
-        rmp_serde::to_vec(&(self.rule, facts)).map(Bytes::from).map_err(|fault| unsupported(&fault.to_string()))
+        let summary = Summary { rule: self.rule, transforms: self.transforms.descriptors(), facts };
+        rmp_serde::to_vec(&summary).map(Bytes::from).map_err(|fault| unsupported(&fault.to_string()))
     }
 
     fn encode_index(
@@ -95,13 +140,14 @@ impl Format for NativeFormat {
         summaries: &[(Rank, Bytes)],
         generation: Generation,
     ) -> Result<Bytes, StorageError> {
+        let transforms = self.transforms.descriptors();
         let mut ranks = Vec::with_capacity(summaries.len());
         for (rank, summary) in summaries {
-            let (rule, mut files): (LayoutRule, Vec<FileFacts>) = rmp_serde::from_slice(summary)
+            let Summary { rule, transforms: there, facts: mut files } = rmp_serde::from_slice(summary)
                 .map_err(|fault| unsupported(&format!("the summary of rank {rank}: {fault}")))?;
-            if rule != self.rule {
+            if (rule, &there) != (self.rule, &transforms) {
                 return Err(unsupported(&format!(
-                    "ranks with different options: {:?} here, {rule:?} on rank {rank}",
+                    "ranks with different options: {:?} {transforms:?} here, {rule:?} {there:?} on rank {rank}",
                     self.rule
                 )));
             }
@@ -111,7 +157,7 @@ impl Format for NativeFormat {
             }
         }
         ranks.sort_by_key(|(rank, _)| *rank);
-        let index = Index { generation, rule: self.rule, plan: plan.clone(), ranks };
+        let index = Index { generation, rule: self.rule, transforms, plan: plan.clone(), ranks };
         // What is written can be opened again.
         index.check().map_err(|fault| unsupported(&fault.to_string()))?;
         index.encode()
@@ -122,37 +168,40 @@ impl Format for NativeFormat {
     }
 
     fn open(&self, _strictness: Strictness) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
-        Box::new(Open)
+        Box::new(Open(self.transforms.clone()))
     }
 }
 
 /// Opens a checkpoint: needs the index.
-struct Open;
+struct Open(Transforms);
 
 impl Ask for Open {
     type Output = Arc<dyn OpenedCheckpoint>;
 
     fn next(&mut self, replies: Vec<Reply>) -> Result<Step<Self::Output>, StorageError> {
         match replies.as_slice() {
-            [Reply::Bytes(index)] => Ok(Step::Done(Arc::new(OpenedNative::decode(index)?))),
+            [Reply::Bytes(index)] => Ok(Step::Done(Arc::new(OpenedNative::decode(index, &self.0)?))),
             _ => Ok(Step::Needs(vec![Need::Whole(index::path()?)])),
         }
     }
+}
+
+/// What a rank tells the coordinator of its files.
+#[derive(Serialize, Deserialize)]
+struct Summary {
+    rule: LayoutRule,
+    transforms: Vec<String>,
+    facts: Vec<FileFacts>,
 }
 
 fn footer_of(written: &[WrittenSegment]) -> Bytes {
     footer::encode(written.iter().flat_map(|segment| &segment.checksums))
 }
 
-fn facts(file: &WrittenFile) -> Option<FileFacts> {
-    let is_value = |item: &WriteItem| item.what == WriteWhat::Value;
-    let values = file.segments.iter().filter(|segment| segment.item.as_ref().is_some_and(is_value));
-    Some(FileFacts {
-        number: DataName::parse(&file.path)?.number,
-        size: file.size,
-        footer_crc: crc32fast::hash(&footer_of(&file.segments)),
-        values: values.map(|segment| segment.length).collect(),
-    })
+fn encoded_footer_of(written: &[WrittenSegment]) -> Bytes {
+    let items = || written.iter().filter(|segment| segment.item.is_some());
+    let checksums = items().flat_map(|segment| &segment.checksums);
+    footer::encode_with_lengths(items().map(|segment| segment.length), checksums)
 }
 
 fn unsupported(what: &str) -> StorageError {

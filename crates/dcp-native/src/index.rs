@@ -1,7 +1,7 @@
 //! The index file: a fixed header, a MessagePack body, a checksum.
 
 use bytes::Bytes;
-use dcp_storage::{Generation, StorageError, StorePath};
+use dcp_storage::{Generation, StorageError, StorePath, Transforms};
 use dcp_types::{Chunks, GlobalPlan, Rank, ShardGrid, TensorEntry};
 use serde::{Deserialize, Serialize};
 
@@ -10,18 +10,19 @@ use crate::layout::LayoutRule;
 /// The name of the index.
 pub(crate) const NAME: &str = "index.dcp";
 const MAGIC: [u8; 8] = *b"\x89DCPIDX\n";
-/// The newest version that is read, and the one that is written.
-const VERSION: u32 = 1;
+/// The newest version that is read.
+const NEWEST: u32 = 2;
 const HEADER: usize = 32;
 const CHECKSUM: usize = 16;
-/// The layout rule of this version.
-const RULE: u32 = 1;
 
 /// What an index says.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Index {
     pub(crate) generation: Generation,
     pub(crate) rule: LayoutRule,
+    /// The descriptors of the transforms that everything went through, in the order in which they are undone. Without any it is
+    /// version 1, with some version 2; each has the layout rule of its number.
+    pub(crate) transforms: Vec<String>,
     pub(crate) plan: GlobalPlan,
     /// Facts of every file, by rank (ascending).
     pub(crate) ranks: Vec<(Rank, Vec<FileFacts>)>,
@@ -36,7 +37,7 @@ pub(crate) struct FileFacts {
     pub(crate) size: u64,
     /// The CRC-32 of its footer.
     pub(crate) footer_crc: u32,
-    /// The lengths of its values, in bytes.
+    /// The lengths of its values, in bytes; in version 2 instead where its footer starts, as the only number.
     pub(crate) values: Vec<u64>,
 }
 
@@ -48,20 +49,24 @@ struct Body<P> {
     block: u64,
     plan: P,
     ranks: Vec<(Rank, Vec<FileFacts>)>,
-    /// Earlier checkpoints that chunks are taken from. None in this version.
+    /// Earlier checkpoints that chunks are taken from. None in these versions.
     parents: Vec<Bytes>,
+    /// Not in version 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    transforms: Vec<String>,
 }
 
 impl Index {
     pub(crate) fn encode(&self) -> Result<Bytes, StorageError> {
         let LayoutRule { files_per_rank, align, block } = self.rule;
-        let (plan, ranks) = (&self.plan, self.ranks.clone());
-        let body = Body { rule: RULE, files_per_rank, align, block, plan, ranks, parents: Vec::new() };
+        let (plan, ranks, version) = (&self.plan, self.ranks.clone(), self.version());
+        let (rule, parents, transforms) = (version, Vec::new(), self.transforms.clone());
+        let body = Body { rule, files_per_rank, align, block, plan, ranks, parents, transforms };
         let body = rmp_serde::to_vec(&body)
             .map_err(|fault| StorageError::Unsupported { format: "native", what: fault.to_string() })?;
         let mut index = Vec::with_capacity(HEADER + body.len() + CHECKSUM);
         index.extend(MAGIC);
-        index.extend(VERSION.to_le_bytes());
+        index.extend(version.to_le_bytes());
         index.extend(0u32.to_le_bytes());
         index.extend(self.generation.to_le_bytes());
         index.extend((body.len() as u64).to_le_bytes());
@@ -71,7 +76,7 @@ impl Index {
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StorageError> {
-        let (generation, body) = frame(bytes)?;
+        let Frame { version, generation, body } = frame(bytes)?;
         let mut rest = body;
         let mut decoder = rmp_serde::Deserializer::new(&mut rest);
         decoder.set_max_depth(MAX_DEPTH);
@@ -79,16 +84,24 @@ impl Index {
         if !rest.is_empty() {
             return Err(corrupt(HEADER, format!("{} bytes follow the body", rest.len())));
         }
-        let Body { rule, files_per_rank, align, block, plan, ranks, parents } = body;
-        if rule != RULE || !parents.is_empty() {
-            return Err(StorageError::TooNew { path: path()?, found: rule.max(RULE + 1), supported: RULE });
+        let Body { rule, files_per_rank, align, block, plan, ranks, parents, transforms } = body;
+        if rule != version || !parents.is_empty() {
+            return Err(StorageError::TooNew { path: path()?, found: rule.max(NEWEST + 1), supported: NEWEST });
         }
         if !(align.is_power_of_two() && block.is_power_of_two() && (1..=MAX_BLOCK).contains(&block)) {
             return Err(corrupt(HEADER, format!("alignment {align} or block size {block} is not sensible")));
         }
-        let index = Self { generation, rule: LayoutRule { files_per_rank, align, block }, plan, ranks };
+        let index = Self { generation, rule: LayoutRule { files_per_rank, align, block }, transforms, plan, ranks };
+        if index.version() != version || index.transforms.len() > Transforms::MAX {
+            let count = index.transforms.len();
+            return Err(corrupt(HEADER, format!("{count} transforms are not what version {version} has")));
+        }
         index.check()?;
         Ok(index)
+    }
+
+    fn version(&self) -> u32 {
+        if self.transforms.is_empty() { 1 } else { 2 }
     }
 
     /// The facts of a rank's files.
@@ -143,7 +156,7 @@ fn is_irregular(grid: &ShardGrid) -> bool {
 
 /// The generation that an index is of, from its header.
 pub(crate) fn generation(bytes: &[u8]) -> Result<Generation, StorageError> {
-    Ok(frame(bytes)?.0)
+    Ok(frame(bytes)?.generation)
 }
 
 /// The name of the index as a path.
@@ -160,8 +173,15 @@ const MAX_IRREGULAR_TOTAL: u64 = 1 << 18;
 /// How deeply a sound index nests, generously.
 const MAX_DEPTH: usize = 32;
 
-/// Checks the frame; returns the generation and the body.
-fn frame(bytes: &[u8]) -> Result<(Generation, &[u8]), StorageError> {
+/// What is around the body, and the body.
+struct Frame<'b> {
+    version: u32,
+    generation: Generation,
+    body: &'b [u8],
+}
+
+/// Checks the frame.
+fn frame(bytes: &[u8]) -> Result<Frame<'_>, StorageError> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {
         return Err(corrupt(0, format!("it has {} bytes, a header alone has {HEADER}", bytes.len())));
     };
@@ -171,8 +191,9 @@ fn frame(bytes: &[u8]) -> Result<(Generation, &[u8]), StorageError> {
     }
     let word = |at: usize| numbers.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word));
     let long = |at: usize| numbers.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |long| u64::from_le_bytes(*long));
-    if word(0) != VERSION || word(4) != 0 {
-        return Err(StorageError::TooNew { path: path()?, found: word(0), supported: VERSION });
+    let version = word(0);
+    if !(1..=NEWEST).contains(&version) || word(4) != 0 {
+        return Err(StorageError::TooNew { path: path()?, found: version, supported: NEWEST });
     }
     let length = long(16);
     if length.checked_add(CHECKSUM as u64) != Some(rest.len() as u64) {
@@ -183,7 +204,7 @@ fn frame(bytes: &[u8]) -> Result<(Generation, &[u8]), StorageError> {
     if checksum(&bytes[..HEADER + body.len()]) != stored {
         return Err(corrupt(HEADER + body.len(), "its checksum does not match its content".into()));
     }
-    Ok((long(8), body))
+    Ok(Frame { version, generation: long(8), body })
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {

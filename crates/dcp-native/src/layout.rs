@@ -1,8 +1,11 @@
-//! Layout rule 1: which item lies where in the files of a rank.
+//! Layout rules: which item lies where in the files of a rank.
 //!
-//! Of a rank's items, chunks come first, in the order of the entries. Each goes to the file whose chunks so far end first (of several,
+//! Rule 1. Of a rank's items, chunks come first, in the order of the entries. Each goes to the file whose chunks so far end first (of several,
 //! the one with the lowest number) and starts at the next multiple of the alignment. Values follow the chunks of file 0, in the order of the
 //! entries, without gaps; their lengths are in the index. Then each file has its footer. A file without items is not written.
+//!
+//! Rule 2 is for items that went through transforms: which of them a file has, in which order, is as rule 1 says, but they follow each other without
+//! gaps, and the footer says how long they are.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -69,6 +72,16 @@ impl LayoutRule {
 }
 
 impl PlannedFile {
+    /// Its items, in order.
+    pub(crate) fn items(&self) -> impl Iterator<Item = &WriteItem> {
+        self.chunks.iter().map(|placed| &placed.item).chain(&self.values)
+    }
+
+    /// How many those are.
+    pub(crate) fn item_count(&self) -> usize {
+        self.chunks.len() + self.values.len()
+    }
+
     /// The lengths of all items, in order, with the lengths of values as given.
     pub(crate) fn lengths<'a>(&'a self, values: &'a [u64]) -> impl Iterator<Item = u64> + 'a {
         self.chunks.iter().map(|placed| placed.length).chain(values.iter().copied())

@@ -5,19 +5,23 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dcp_storage::{
-    Ask, BlockChecks, DataName, Extent, Layout, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath,
+    Ask, BlockChecks, DataName, Extent, Layers, Layout, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError,
+    StorePath, Stream, Transforms,
 };
 use dcp_types::{Digest, Metadata, Rank, ReadItem, ReadWhat, Region, WriteWhat};
 
-use crate::footer;
+use crate::footer::{self, Stored, Table};
 use crate::index::{FileFacts, Index};
+use crate::layout::PlannedFile;
 
 /// A native checkpoint.
 pub(crate) struct OpenedNative {
     index: Index,
     fingerprint: Digest,
-    /// The checksum tables of the files that were looked into so far.
-    tables: Mutex<HashMap<StorePath, Arc<[u32]>>>,
+    /// What undoes the transforms of everything.
+    layers: Layers,
+    /// The footers of the files that were looked into so far.
+    tables: Mutex<HashMap<StorePath, Arc<Table>>>,
     /// What was computed of ranks so far.
     places: Mutex<HashMap<Rank, Arc<Places>>>,
 }
@@ -29,17 +33,19 @@ type Places = HashMap<(usize, Option<Region>), Place>;
 const REMEMBERED: usize = 1 << 16;
 
 impl OpenedNative {
-    pub(crate) fn decode(index: &[u8]) -> Result<Self, StorageError> {
+    /// A checkpoint with this index. `transforms` are what is known besides what is known anyway.
+    pub(crate) fn decode(index: &[u8], transforms: &Transforms) -> Result<Self, StorageError> {
         let fingerprint = Digest::of(index);
-        let (tables, places) = Default::default();
-        Ok(Self { index: Index::decode(index)?, fingerprint, tables, places })
+        let (tables, places, index) = (Mutex::default(), Mutex::default(), Index::decode(index)?);
+        let layers = transforms.layers(index.transforms.iter().map(String::as_str));
+        Ok(Self { index, fingerprint, layers, tables, places })
     }
 
     fn path(&self, rank: Rank, number: u32) -> Result<StorePath, StorageError> {
         DataName { rank, number, generation: self.index.generation }.path()
     }
 
-    fn table(&self, path: &StorePath) -> Option<Arc<[u32]>> {
+    fn table(&self, path: &StorePath) -> Option<Arc<Table>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
@@ -81,47 +87,81 @@ impl OpenedNative {
         }
         let mut places = HashMap::new();
         for (file, facts) in files.iter().zip(facts) {
-            let block = self.index.rule.block;
-            let footer = file.footer_offset(&facts.values).ok_or_else(too_large)?;
-            let entries = footer::entries(file.lengths(&facts.values), block).ok_or_else(too_large)?;
-            let size = entries.checked_mul(4).and_then(|length| footer.checked_add(length));
-            if file.number != facts.number || file.values.len() != facts.values.len() || size != Some(facts.size) {
-                return Err(lies(format!("the index lists {facts:?}, which its own plan contradicts")));
+            let contradicts = || lies(format!("the index lists {facts:?}, which its own plan contradicts"));
+            if file.number != facts.number {
+                return Err(contradicts());
             }
             let path = self.path(rank, file.number)?;
-            let shared = Arc::new(facts.clone());
-            let mut check = 0;
-            let mut place = |offset: u64, length: u64| {
-                let checks = check..check + length.div_ceil(block);
-                check = checks.end;
-                Place { path: path.clone(), offset, length, checks, footer, facts: Arc::clone(&shared) }
+            let (shared, is_encoded) = (Arc::new(facts.clone()), !self.layers.is_empty());
+            let footer = if is_encoded { encoded_footer(file, facts) } else { self.footer(file, facts) };
+            let footer = footer.ok_or_else(contradicts)?;
+            let place = |at| {
+                let items = if is_encoded { file.item_count() } else { 0 };
+                Place { path: path.clone(), at, footer, items, facts: Arc::clone(&shared) }
             };
-            for chunk in &file.chunks {
-                let WriteWhat::Chunk(stored, _) = &chunk.item.what else { continue };
-                let key = (chunk.item.entry, Some(stored.region.clone()));
-                places.insert(key, place(chunk.offset, chunk.length));
-            }
-            let mut offset = file.chunks_end;
-            for (value, &length) in file.values.iter().zip(&facts.values) {
-                places.insert((value.entry, None), place(offset, length));
-                offset += length;
+            let keys = file.items().map(|item| match &item.what {
+                WriteWhat::Chunk(stored, _) => (item.entry, Some(stored.region.clone())),
+                WriteWhat::Value => (item.entry, None),
+            });
+            if is_encoded {
+                places.extend(keys.zip((0..).map(At::Number).map(place)));
+            } else {
+                places.extend(keys.zip(self.extents(file, facts).map(At::Extent).map(place)));
             }
         }
         Ok(places)
     }
+
+    /// Where the footer of a file of version 1 starts, if all that the index says of the file fits together.
+    fn footer(&self, file: &PlannedFile, facts: &FileFacts) -> Option<u64> {
+        let footer = file.footer_offset(&facts.values)?;
+        let entries = footer::entries(file.lengths(&facts.values), self.index.rule.block)?;
+        let size = footer.checked_add(entries.checked_mul(4)?)?;
+        (file.values.len() == facts.values.len() && size == facts.size).then_some(footer)
+    }
+
+    /// Where the items of a file of version 1 lie, in order. That it can be computed has been found out by [`footer`](Self::footer).
+    fn extents<'a>(&self, file: &'a PlannedFile, facts: &'a FileFacts) -> impl Iterator<Item = Stored> + use<'a> {
+        let (block, mut check) = (self.index.rule.block, 0);
+        let chunks = file.chunks.iter().map(|chunk| (chunk.offset, chunk.length));
+        let values = facts.values.iter().scan(file.chunks_end, |end, &length| {
+            *end += length;
+            Some((*end - length, length))
+        });
+        chunks.chain(values).map(move |(offset, length)| {
+            let checks = check..check + length.div_ceil(block) as usize;
+            check = checks.end;
+            Stored { offset, length, checks }
+        })
+    }
+}
+
+/// Where the footer of a file of version 2 starts, if that can be. The rest is for the footer itself to say.
+fn encoded_footer(file: &PlannedFile, facts: &FileFacts) -> Option<u64> {
+    let [footer] = *facts.values else { return None };
+    let least = 8 * file.item_count() as u64;
+    let checks = facts.size.checked_sub(footer)?.checked_sub(least)?;
+    (checks % 4 == 0).then_some(footer)
 }
 
 /// Where an item lies.
 #[derive(Clone, Debug)]
 struct Place {
     path: StorePath,
-    offset: u64,
-    length: u64,
-    /// Its checksums in the footer.
-    checks: std::ops::Range<u64>,
+    at: At,
     /// Where the footer of its file starts.
     footer: u64,
+    /// How many items the footer tells of.
+    items: usize,
     facts: Arc<FileFacts>,
+}
+
+#[derive(Clone, Debug)]
+enum At {
+    /// As the layout rule says.
+    Extent(Stored),
+    /// The footer says where the item of this number lies.
+    Number(usize),
 }
 
 impl OpenedCheckpoint for OpenedNative {
@@ -177,7 +217,7 @@ impl Ask for Locate {
             }
             Stage::Done => {
                 for (place, reply) in self.asked.iter().zip(&replies) {
-                    let table = checked_table(place, reply)?;
+                    let table = checked_table(place, reply, self.opened.index.rule.block)?;
                     let mut tables = self.opened.tables.lock().unwrap_or_else(PoisonError::into_inner);
                     tables.insert(place.path.clone(), table);
                 }
@@ -219,10 +259,19 @@ impl Locate {
 
     fn locator(&self, place: &Place) -> Result<Locator, StorageError> {
         let table = self.opened.table(&place.path).ok_or_else(|| corrupt(place, "it has no checksums".into()))?;
-        let entries = place.checks.start as usize..place.checks.end as usize;
-        let checks = Some(BlockChecks { block: self.opened.index.rule.block, table, entries });
-        let (file, layout) = (place.path.clone(), Layout::default());
-        Ok(Locator::Extent(Extent { file, offset: place.offset, length: place.length, layout, checks }))
+        let stored = match &place.at {
+            At::Extent(stored) => stored,
+            At::Number(number) => table.items.get(*number).ok_or_else(|| corrupt(place, "it lacks an item".into()))?,
+        };
+        let Stored { offset, length, checks: entries } = stored.clone();
+        let (block, table) = (self.opened.index.rule.block, Arc::clone(&table.checks));
+        let (file, checks) = (place.path.clone(), Some(BlockChecks { block, table, entries }));
+        let layers = self.opened.layers.clone();
+        Ok(if layers.is_empty() {
+            Locator::Extent(Extent { file, offset, length, layout: Layout::default(), checks })
+        } else {
+            Locator::Stream(Stream { file, offset, length, layers, codec: None, checks })
+        })
     }
 }
 
@@ -233,9 +282,12 @@ fn check_size(place: &Place, reply: &Reply) -> Result<(), StorageError> {
     }
 }
 
-fn checked_table(place: &Place, reply: &Reply) -> Result<Arc<[u32]>, StorageError> {
+fn checked_table(place: &Place, reply: &Reply, block: u64) -> Result<Arc<Table>, StorageError> {
     match reply {
-        Reply::Bytes(bytes) if crc32fast::hash(bytes) == place.facts.footer_crc => Ok(footer::decode(bytes).into()),
+        Reply::Bytes(bytes) if crc32fast::hash(bytes) == place.facts.footer_crc => {
+            let table = Table::decode(bytes, place.items, place.footer, block);
+            table.map(Arc::new).map_err(|reason| corrupt(place, format!("its footer is not sound: {reason}")))
+        }
         _ => Err(corrupt(place, "its table of checksums is damaged".into())),
     }
 }

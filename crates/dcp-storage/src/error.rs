@@ -130,6 +130,32 @@ pub enum StorageError {
         /// The checksum of what was read.
         found: u32,
     },
+    /// What is encoded does not decode: it is damaged, or was encoded with another key.
+    #[error("{fqn} does not decode: {transform} fails on bytes {offset}..{} of {path}: {source}", .offset.saturating_add(*.length))]
+    Undecodable {
+        /// The tensor or value.
+        fqn: dcp_types::Fqn,
+        /// The file.
+        path: StorePath,
+        /// First byte of what is encoded.
+        offset: u64,
+        /// How many bytes that is.
+        length: u64,
+        /// The descriptor of the transform that cannot be undone.
+        transform: String,
+        /// What the transform said.
+        source: dcp_types::DataError,
+    },
+    /// A transform could not encode.
+    #[error("{transform} cannot encode what is to be written to {path}: {source}")]
+    Unencodable {
+        /// The file that it was to be written to.
+        path: StorePath,
+        /// The descriptor of the transform.
+        transform: String,
+        /// What the transform said.
+        source: dcp_types::DataError,
+    },
     /// The bytes of a value are sound, but do not decode.
     #[error("a value does not decode: {reason}")]
     BadValue {
@@ -173,6 +199,15 @@ pub enum StorageError {
         format: &'static str,
         /// What it cannot express.
         what: String,
+    },
+    /// A store in which several ranks cannot write one object together.
+    #[error(
+        "{location} cannot take one file from several writers; save in a format of several files, and convert the checkpoint \
+         where there is a file system"
+    )]
+    NotShared {
+        /// The store.
+        location: String,
     },
     /// A planner has no bytes for an item.
     #[error("no bytes to write for {fqn}: {source}")]
@@ -257,11 +292,14 @@ impl StorageError {
             Self::Overwritten { .. } => "overwritten",
             Self::Corrupt { .. } => "corrupt",
             Self::Damaged { .. } => "damaged",
+            Self::Undecodable { .. } => "undecodable",
+            Self::Unencodable { .. } => "unencodable",
             Self::BadValue { .. } => "bad-value",
             Self::TooNew { .. } => "too-new",
             Self::Unreadable { .. } => "unreadable",
             Self::Harmful { .. } => "harmful",
             Self::Unsupported { .. } => "unsupported",
+            Self::NotShared { .. } => "not-shared",
             Self::NoSource { .. } => "no-source",
             Self::Source { .. } => "source",
             Self::SourceLength { .. } => "source-length",
@@ -276,7 +314,10 @@ impl StorageError {
     #[must_use]
     pub fn fqn(&self) -> Option<&dcp_types::Fqn> {
         match self {
-            Self::Damaged { fqn, .. } | Self::Destination { fqn, .. } | Self::NoSource { fqn, .. } => Some(fqn),
+            Self::Damaged { fqn, .. }
+            | Self::Undecodable { fqn, .. }
+            | Self::Destination { fqn, .. }
+            | Self::NoSource { fqn, .. } => Some(fqn),
             _ => None,
         }
     }
@@ -294,6 +335,8 @@ impl StorageError {
             | Self::Overwritten { path, .. }
             | Self::Corrupt { path, .. }
             | Self::Damaged { path, .. }
+            | Self::Undecodable { path, .. }
+            | Self::Unencodable { path, .. }
             | Self::TooNew { path, .. }
             | Self::Unreadable { path, .. }
             | Self::Source { path, .. }
@@ -311,6 +354,7 @@ impl StorageError {
             Self::OutOfRange { offset, .. }
             | Self::Corrupt { offset, .. }
             | Self::Damaged { offset, .. }
+            | Self::Undecodable { offset, .. }
             | Self::Unreadable { offset, .. } => Some(*offset),
             _ => None,
         }
@@ -323,6 +367,7 @@ impl StorageError {
             self,
             Self::Corrupt { .. }
                 | Self::Damaged { .. }
+                | Self::Undecodable { .. }
                 | Self::BadValue { .. }
                 | Self::Unfinished { .. }
                 | Self::NotFound { .. }

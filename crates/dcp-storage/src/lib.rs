@@ -13,14 +13,17 @@ mod one_object;
 mod path;
 mod reader;
 mod report;
+mod shared;
 mod store;
+mod transform;
 mod writer;
 
 pub use composed::{ComposedReader, ComposedWriter, recognise};
 pub use error::StorageError;
 pub use format::{
-    Ask, BlockChecks, Decoded, Decoder, Extent, FileLayout, Finding, Format, Late, Layout, Locator, Need,
-    OpenedCheckpoint, PostStep, Reply, Segment, Step, Stream, StreamCodec, Strictness, WrittenFile, WrittenSegment,
+    Ask, BlockChecks, Companions, Decoded, Decoder, Encoded, Extent, FileLayout, Finding, Format, Late, Layout,
+    Locator, Need, OneFile, OpenedCheckpoint, Piece, PlacedChunk, PostStep, Reply, Segment, Step, Stream, StreamCodec,
+    Strictness, TensorsWritten, WrittenFile, WrittenSegment,
 };
 pub use io::{Io, Verify};
 pub use memory::MemoryStore;
@@ -29,5 +32,9 @@ pub use one_object::OneObject;
 pub use path::StorePath;
 pub use reader::{Found, StorageReader};
 pub use report::{ReadReport, WriteReport};
+pub use shared::{SharedUpload, SharedUploads, UploadId};
 pub use store::{ObjectMeta, Precondition, ReadRange, Store, StoreTraits, Upload, Version};
+#[cfg(feature = "zstd")]
+pub use transform::Zstd;
+pub use transform::{Coder, Layers, StreamTransform, Transforms};
 pub use writer::{SaveToken, StorageWriter, WriteResult, WriteSource};

@@ -1,5 +1,7 @@
 //! A store that keeps its objects in memory.
 
+mod shared;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -8,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 
-use crate::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, Upload, Version};
+use crate::{ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, Upload, Version};
 
 /// A [`Store`] in memory: for tests, and for checkpoints that need not outlive the process.
 ///
@@ -50,6 +52,10 @@ impl Store for MemoryStore {
         LOCATION.to_owned()
     }
 
+    fn shared(&self) -> Option<&dyn SharedUploads> {
+        Some(self)
+    }
+
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
         let objects = self.objects();
         objects.by_path.get(path).map(|object| object.meta(path)).ok_or_else(|| not_found(path))
@@ -87,15 +93,7 @@ impl Store for MemoryStore {
     async fn publish(&self, path: &StorePath, content: &[u8], when: Precondition) -> Result<Version, StorageError> {
         let content = content.to_vec();
         let mut objects = self.objects_mut();
-        let found = objects.by_path.get(path).map(Object::version);
-        match (when, found) {
-            (Precondition::None, _) | (Precondition::Absent, None) => {}
-            (Precondition::Matches(expected), Some(found)) if expected == found => {}
-            (Precondition::Absent, Some(found)) => return Err(refused(path, "nothing".to_owned(), found.0)),
-            (Precondition::Matches(expected), found) => {
-                return Err(refused(path, expected.0, found.map_or_else(|| "nothing".to_owned(), |found| found.0)));
-            }
-        }
+        refuse_unless(&objects, path, when)?;
         Ok(objects.insert(path, content).version())
     }
 
@@ -117,7 +115,9 @@ impl Store for MemoryStore {
     }
 
     async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
-        self.objects_mut().uploads.retain(|(of, _)| of != path);
+        let mut objects = self.objects_mut();
+        objects.uploads.retain(|(of, _)| of != path);
+        objects.shared.retain(|(of, _), _| of != path);
         Ok(())
     }
 }
@@ -143,7 +143,7 @@ impl Upload for MemoryUpload {
             return Err(already_exists(path));
         }
         if !objects.uploads.remove(&self.ticket) {
-            return Err(discarded(path));
+            return Err(discarded("finish", path));
         }
         Ok(objects.insert(path, bytes).meta(path))
     }
@@ -167,6 +167,8 @@ struct Objects {
     by_path: BTreeMap<StorePath, Object>,
     /// Those that are neither finished, nor aborted, nor discarded.
     uploads: BTreeSet<Ticket>,
+    /// What has been written of those among them that are shared.
+    shared: BTreeMap<Ticket, Vec<u8>>,
     /// How many uploads there have been.
     begun: u64,
     /// How many states there have been: each gets its own number, so that versions never repeat.
@@ -229,6 +231,19 @@ fn slice(bytes: &[u8], offset: u64, length: usize) -> Option<&[u8]> {
     bytes.get(start..start.checked_add(length)?)
 }
 
+/// Whether the state that an object is in allows it to be replaced.
+fn refuse_unless(objects: &Objects, path: &StorePath, when: Precondition) -> Result<(), StorageError> {
+    let found = objects.by_path.get(path).map(Object::version);
+    match (when, found) {
+        (Precondition::None, _) | (Precondition::Absent, None) => Ok(()),
+        (Precondition::Matches(expected), Some(found)) if expected == found => Ok(()),
+        (Precondition::Absent, Some(found)) => Err(refused(path, "nothing".to_owned(), found.0)),
+        (Precondition::Matches(expected), found) => {
+            Err(refused(path, expected.0, found.map_or_else(|| "nothing".to_owned(), |found| found.0)))
+        }
+    }
+}
+
 fn not_found(path: &StorePath) -> StorageError {
     StorageError::NotFound { location: LOCATION.to_owned(), path: path.clone() }
 }
@@ -237,12 +252,12 @@ fn already_exists(path: &StorePath) -> StorageError {
     StorageError::AlreadyExists { location: LOCATION.to_owned(), path: path.clone() }
 }
 
-fn discarded(path: &StorePath) -> StorageError {
+fn discarded(operation: &'static str, path: &StorePath) -> StorageError {
     StorageError::Io {
-        operation: "finish",
+        operation,
         location: LOCATION.to_owned(),
         path: path.to_string(),
-        source: io::Error::new(io::ErrorKind::NotFound, "the upload was discarded"),
+        source: io::Error::new(io::ErrorKind::NotFound, "there is no such upload any more"),
     }
 }
 

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, StoreTraits, Upload, Version};
+use crate::{
+    ObjectMeta, Precondition, ReadRange, SharedUpload, SharedUploads, StorageError, Store, StorePath, StoreTraits,
+    Upload, UploadId, Version,
+};
 
 /// A store that shows just one object of another: the place where a checkpoint of a one-file format is.
 #[derive(Clone, Debug)]
@@ -26,6 +29,11 @@ impl OneObject {
         &self.path
     }
 
+    fn inner_shared(&self, path: &StorePath) -> Result<&dyn SharedUploads, StorageError> {
+        self.check(path)?;
+        self.inner.shared().ok_or_else(|| StorageError::NotShared { location: self.location() })
+    }
+
     fn check(&self, path: &StorePath) -> Result<(), StorageError> {
         if *path == self.path {
             return Ok(());
@@ -41,7 +49,11 @@ impl Store for OneObject {
     }
 
     fn traits(&self) -> StoreTraits {
-        StoreTraits { is_one_object: true, ..self.inner.traits() }
+        StoreTraits { one_object: Some(self.path.clone()), ..self.inner.traits() }
+    }
+
+    fn shared(&self) -> Option<&dyn SharedUploads> {
+        self.inner.shared().map(|_| self as &dyn SharedUploads)
     }
 
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
@@ -84,6 +96,42 @@ impl Store for OneObject {
         self.check(path)?;
         self.inner.delete(path).await
     }
+
+    async fn unfinished(&self) -> Result<Vec<StorePath>, StorageError> {
+        let mut names = self.inner.unfinished().await?;
+        names.retain(|path| *path == self.path);
+        Ok(names)
+    }
+
+    async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
+        self.check(path)?;
+        self.inner.discard_unfinished(path).await
+    }
+}
+
+#[async_trait]
+impl SharedUploads for OneObject {
+    async fn begin(&self, path: &StorePath, expected_size: Option<u64>) -> Result<UploadId, StorageError> {
+        self.inner_shared(path)?.begin(path, expected_size).await
+    }
+
+    async fn join(&self, path: &StorePath, id: &UploadId) -> Result<Box<dyn SharedUpload>, StorageError> {
+        self.inner_shared(path)?.join(path, id).await
+    }
+
+    async fn complete(
+        &self,
+        path: &StorePath,
+        id: &UploadId,
+        size: u64,
+        when: Precondition,
+    ) -> Result<ObjectMeta, StorageError> {
+        self.inner_shared(path)?.complete(path, id, size, when).await
+    }
+
+    async fn abort(&self, path: &StorePath, id: &UploadId) -> Result<(), StorageError> {
+        self.inner_shared(path)?.abort(path, id).await
+    }
 }
 
 #[cfg(test)]
@@ -103,6 +151,6 @@ mod tests {
         assert_eq!(listed.iter().map(|object| object.path.as_str()).collect::<Vec<_>>(), ["a"]);
         assert_eq!(io.block_on(one.size(&path("a"))).expect("there"), 2);
         assert!(matches!(io.block_on(one.size(&path("b"))), Err(StorageError::NotFound { .. })));
-        assert!(one.traits().is_one_object);
+        assert!(one.traits().one_object.is_some());
     }
 }

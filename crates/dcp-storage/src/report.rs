@@ -35,7 +35,7 @@ impl AddAssign for ReadReport {
 /// What a rank wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WriteReport {
-    /// Bytes of tensors and values.
+    /// Bytes of tensors and values; of what is encoded, the encoded ones.
     pub data: u64,
     /// Bytes of files: data, padding, checksums, headers.
     pub written: u64,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{StorageError, StorePath};
+use crate::{SharedUploads, StorageError, StorePath};
 
 /// A place that holds named, immutable byte objects: a directory, a bucket, memory.
 ///
@@ -53,6 +53,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// What is true of this store beyond the contract, so that the engine can suit itself to it.
     fn traits(&self) -> StoreTraits {
         StoreTraits::default()
+    }
+
+    /// What several processes need to write one object together; `None` where they cannot.
+    fn shared(&self) -> Option<&dyn SharedUploads> {
+        None
     }
 
     /// The size and version of an object.
@@ -137,6 +142,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn traits(&self) -> StoreTraits {
         (**self).traits()
+    }
+
+    fn shared(&self) -> Option<&dyn SharedUploads> {
+        (**self).shared()
     }
 
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
@@ -249,12 +258,12 @@ pub struct StoreTraits {
     pub coalesce_gap: u64,
     /// A read of more bytes than this is worth splitting.
     pub read_size: u64,
-    /// The place is a single object, for formats that are one file.
-    pub is_one_object: bool,
+    /// The one object that there is room for, where the place is that of a format that is one file.
+    pub one_object: Option<StorePath>,
 }
 
 impl Default for StoreTraits {
     fn default() -> Self {
-        Self { reads_in_flight: 1, coalesce_gap: 4096, read_size: 4 << 20, is_one_object: false }
+        Self { reads_in_flight: 1, coalesce_gap: 4096, read_size: 4 << 20, one_object: None }
     }
 }

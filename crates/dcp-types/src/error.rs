@@ -120,6 +120,9 @@ pub enum TypesError {
     /// The ranks that are to write an entry do not match the chunks that it has.
     #[error("{0}: the owners do not match the chunks")]
     Owners(Fqn),
+    /// A tensor that cannot be another name of an entry: of another dtype or shape, or that is another name itself.
+    #[error("{0} is no other name of the tensor that it is said to be tied to")]
+    Tied(Fqn),
     /// Bytes that do not decode.
     #[error("cannot decode {what}: {reason}")]
     Decode {

@@ -125,6 +125,7 @@ fn declarations() -> impl Strategy<Value = Vec<u8>> {
             dtype,
             shape: grid.shape().clone(),
             sharding: Some((0, grid.placements().to_vec())),
+            tied: None,
         };
         let regions =
             |path: StatePath| RegionsDecl { path, dtype, shape: tiling.shape.clone(), regions: tiling.held_by(0) };

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use dcp_storage::{
-    ComposedReader, Finding, Io, Locator, OpenedCheckpoint, ReadReport, StorageReader, Store, Strictness, Verify,
+    ComposedReader, Finding, Format, Io, Locator, OpenedCheckpoint, ReadReport, StorageReader, Store, Strictness,
+    Verify,
 };
 use dcp_types::{
     Dest, EntryKind, Fqn, Loaded, LoadedLeaf, Metadata, OwnedTensor, ReadItem, ReadWhat, Region, Shape, TensorEntry,
     Value, ViewMut, unflatten,
 };
 
-use crate::{Error, Location, formats};
+use crate::{Error, Location, Opener, formats};
 
 /// An open checkpoint: what it holds, and any part of it.
 ///
@@ -38,12 +39,12 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint at a place, whatever format it is of.
+    /// Opens the checkpoint at a place, whatever format it is of. For formats and transforms that are brought along see [`Opener`].
     ///
     /// # Errors
     /// [`Error::Storage`] if there is none, or its index cannot be read.
     pub fn open(at: impl Into<Location>) -> Result<Self, Error> {
-        Self::open_as(at.into(), Strictness::Strict)
+        Opener::new().open(at)
     }
 
     /// Opens a checkpoint for rescue: what its index describes in a way that cannot be right (holes, overlaps, chunks out of
@@ -52,16 +53,16 @@ impl Checkpoint {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn salvage(at: impl Into<Location>) -> Result<Self, Error> {
-        Self::open_as(at.into(), Strictness::Salvage)
+        Opener::new().salvage(at)
     }
 
-    fn open_as(at: Location, strictness: Strictness) -> Result<Self, Error> {
-        Self::open_in(at.store()?, strictness)
-    }
-
-    pub(crate) fn open_in(store: Arc<dyn Store>, strictness: Strictness) -> Result<Self, Error> {
+    pub(crate) fn open_in(
+        store: Arc<dyn Store>,
+        strictness: Strictness,
+        formats: &[Arc<dyn Format>],
+    ) -> Result<Self, Error> {
         let io = Io::new()?;
-        let format = formats::detect(&store, &formats::known(), &io)?;
+        let format = formats::detect(&store, formats, &io)?;
         let (name, location) = (format.name(), store.location());
         let reader = ComposedReader::new(format, store).strictness(strictness);
         let metadata = io.block_on(reader.read_metadata(&io))?.metadata;

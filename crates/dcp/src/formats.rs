@@ -1,6 +1,5 @@
 //! The formats that this build knows.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use dcp_storage::{Format, Io, StorageError, Store, StorePath};
@@ -19,24 +18,12 @@ pub(crate) fn known() -> Vec<Arc<dyn Format>> {
     ]
 }
 
-/// The names of the formats that this build knows.
-#[must_use]
-pub fn format_names() -> Vec<&'static str> {
-    known().iter().map(|format| format.name()).collect()
-}
-
-/// The name of the format that a place's ending tells, as `torch-save` for `model.pt`, if there is one.
-#[must_use]
-pub fn format_by_ending(place: &Path) -> Option<&'static str> {
-    let ending = place.extension()?.to_str()?.to_lowercase();
-    known().iter().find(|format| format.endings().contains(&ending.as_str())).map(|format| format.name())
-}
-
 /// The format of this name, or of which this is an ending.
-pub(crate) fn named(name: &str) -> Result<Arc<dyn Format>, Error> {
+pub(crate) fn named(name: &str, formats: &[Arc<dyn Format>]) -> Result<Arc<dyn Format>, Error> {
     let is_it = |format: &Arc<dyn Format>| format.name() == name || format.endings().contains(&name);
-    let unknown = || Error::UnknownFormat { name: name.to_owned(), known: format_names() };
-    known().into_iter().find(is_it).ok_or_else(unknown)
+    let known = || formats.iter().map(|format| format.name()).collect();
+    let unknown = || Error::UnknownFormat { name: name.to_owned(), known: known() };
+    formats.iter().find(|format| is_it(format)).cloned().ok_or_else(unknown)
 }
 
 /// The format of the checkpoint in a store, told from what is there.
@@ -45,7 +32,7 @@ pub(crate) fn detect(
     formats: &[Arc<dyn Format>],
     io: &Io<'_>,
 ) -> Result<Arc<dyn Format>, Error> {
-    let is_one_object = store.traits().is_one_object;
+    let is_one_object = store.traits().one_object.is_some();
     for format in formats.iter().filter(|format| format.is_one_file() == is_one_object) {
         if dcp_storage::recognise(&**format, &**store, io)? {
             return Ok(Arc::clone(format));
@@ -57,7 +44,7 @@ pub(crate) fn detect(
 /// Why a store holds no checkpoint.
 fn nothing(store: &dyn Store, formats: &[Arc<dyn Format>], io: &Io<'_>) -> Result<Error, Error> {
     let location = store.location();
-    if store.traits().is_one_object {
+    if store.traits().one_object.is_some() {
         let known = formats.iter().filter(|format| format.is_one_file()).map(|format| format.name());
         let known: Vec<&str> = known.collect();
         let reason = format!("it is a file of no format that is known here ({})", known.join(", "));

@@ -12,6 +12,7 @@ mod formats;
 mod group;
 mod load;
 mod location;
+mod opener;
 mod report;
 mod save;
 
@@ -19,9 +20,9 @@ pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
 pub use checkpoint::Checkpoint;
 pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter};
 pub use error::Error;
-pub use formats::{format_by_ending, format_names};
 pub use load::Loader;
 pub use location::Location;
+pub use opener::Opener;
 pub use report::{LoadReport, SaveReport};
 pub use save::Saver;
 
@@ -33,9 +34,11 @@ pub use dcp_fs::{Durability, LocalStore};
 pub use dcp_native::NativeFormat;
 pub use dcp_planner::{LoadPlanner, PlanError, Problem, SavePlanner};
 pub use dcp_stateful::{AppState, FromValue, Stateful, StatefulError, part, part_mut, value, whole, whole_mut};
+#[cfg(feature = "zstd")]
+pub use dcp_storage::Zstd;
 pub use dcp_storage::{
-    ComposedReader, ComposedWriter, Finding, Format, MemoryStore, ReadReport, StorageError, StorageReader,
-    StorageWriter, Store, Verify, WriteReport,
+    Coder, ComposedReader, ComposedWriter, Finding, Format, MemoryStore, OneObject, ReadReport, StorageError,
+    StorageReader, StorageWriter, Store, StorePath, StreamTransform, Transforms, Verify, WriteReport,
 };
 #[cfg(feature = "torch")]
 pub use dcp_torch::{DcpFormat, TorchSaveFormat};

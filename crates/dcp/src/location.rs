@@ -50,7 +50,7 @@ impl Location {
     /// is to survive a crash of the machine.
     pub(crate) fn store_for(&self, format: &dyn Format, fsync: bool) -> Result<Arc<dyn Store>, Error> {
         let store = self.open(|path| on_disk(path, format.is_one_file(), fsync, self.cold))?;
-        match (format.is_one_file(), store.traits().is_one_object) {
+        match (format.is_one_file(), store.traits().one_object.is_some()) {
             (true, false) => Err(Error::Location { location: store.location(), reason: NOT_ONE_FILE }),
             (false, true) => Err(Error::Location { location: store.location(), reason: ONE_FILE }),
             _ => Ok(store),

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dcp::{Audit, Auditor, Checkpoint, Region, Verdict};
-use dcp_storage::Locator;
+use dcp::{Audit, Auditor, Checkpoint, Error, Region, Verdict};
+use dcp_storage::{Locator, StorageError};
 use dcp_types::{ReadItem, TensorEntry};
 use tempfile::TempDir;
 
@@ -152,4 +152,20 @@ fn what_is_sound_beside_a_hole_can_be_rescued() {
         }
         assert_eq!(audit(&place).verdict(), Verdict::Bad, "{name}");
     }
+}
+
+#[test]
+fn a_transform_that_nobody_knows_is_found_out_when_something_is_wanted() {
+    let place = fixtures("torch-hostile").join("h120_transform_unknown");
+    let checkpoint = Checkpoint::open(&place).expect("the index says what there is");
+    for error in
+        [checkpoint.tensor("a").map(drop).expect_err("unknown"), checkpoint.check("a").map(drop).expect_err("unknown")]
+    {
+        let Error::Storage(error) = &error else { panic!("{error:?}") };
+        let StorageError::Unreadable { what, .. } = &**error else { panic!("{error:?}") };
+        assert!(what.contains("evil.xor/1 (of a;"), "{what}");
+    }
+    let found = audit(&place);
+    let of_a = |defect: &&dcp::Defect| defect.fqn.as_ref().is_some_and(|fqn| fqn.as_str() == "a");
+    assert_eq!(found.defects.iter().find(of_a).map(|defect| defect.kind), Some("unreadable"));
 }

@@ -11,3 +11,4 @@ mod round_trip;
 mod slices;
 mod symbolic;
 mod tiling;
+mod transforms;

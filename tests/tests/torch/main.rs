@@ -3,10 +3,13 @@
 
 mod again;
 mod expected;
+mod forms;
 mod meshes;
+mod one_file;
 mod overwrite;
 mod pytorch;
 mod round_trip;
 mod saved;
+mod transforms;
 mod trees;
 mod values;

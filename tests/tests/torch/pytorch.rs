@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use dcp::crates::dcp_types::{Tree, Typed};
 use dcp::{
-    Checkpoint, DType, DcpFormat, DeviceMesh, LocalStore, LocalTensor, OwnedTensor, Placement, Saver, Shape, StateDict,
-    TensorSpec, ThreadGroup, Value,
+    Checkpoint, DType, DcpFormat, DeviceMesh, LocalStore, LocalTensor, Opener, OwnedTensor, Placement, Saver, Shape,
+    StateDict, TensorSpec, ThreadGroup, TorchSaveFormat, Value, View,
 };
-use dcp_tests::{Leaf, Place, Whole, cases};
+use dcp_tests::{Coding, Leaf, Place, Whole, cases};
 use dcp_types::TensorValue;
+use ndarray::{Array2, s};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
-use serde_json::{Map, json};
+use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use crate::round_trip::for_pytorch;
@@ -33,12 +34,12 @@ impl Python {
     fn new() -> Self {
         let program = std::env::var_os("DCP_TORCH_PYTHON").expect("DCP_TORCH_PYTHON names a Python with PyTorch");
         let mut python = Self { program: program.into(), dtypes: BTreeSet::new() };
-        python.dtypes = python.run(&["dtypes"]).lines().map(str::to_owned).collect();
+        python.dtypes = python.run("load_dcp.py", &["dtypes"]).lines().map(str::to_owned).collect();
         python
     }
 
-    fn run(&self, args: &[&str]) -> String {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/load_dcp.py");
+    fn run(&self, script: &str, args: &[&str]) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script);
         let output = Command::new(&self.program).arg("-B").arg(script).args(args).output().expect("runs");
         let printed = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         assert!(output.status.success(), "{}\n{}", printed(&output.stdout), printed(&output.stderr));
@@ -52,23 +53,41 @@ impl Python {
     /// Lets PyTorch load a checkpoint, alone and on meshes. `shown` are objects as Python shows them; of others it is enough that they are
     /// loaded.
     fn check(&self, at: &Path, meshes: &[&[u32]], shown: &[(&str, &str)]) {
-        let checkpoint = Checkpoint::open(at).expect("opens");
-        let (mut tensors, mut objects) = (Map::new(), Map::new());
-        for (fqn, entry) in checkpoint.metadata().entries() {
-            if let Some(tensor) = entry.as_tensor() {
-                let bytes = checkpoint.tensor(fqn.as_str()).expect("reads");
-                let digest: String = Sha256::digest(bytes.bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-                tensors.insert(fqn.to_string(), json!([tensor.dtype.name(), tensor.shape.dims(), digest]));
-            } else {
-                let shown = shown.iter().find(|(name, _)| *name == fqn.as_str()).map(|(_, shown)| *shown);
-                objects.insert(fqn.to_string(), json!(shown));
-            }
-        }
+        self.check_as("check", &Checkpoint::open(at).expect("opens"), at, meshes, shown);
+    }
+
+    fn check_as(&self, how: &str, checkpoint: &Checkpoint, at: &Path, meshes: &[&[u32]], shown: &[(&str, &str)]) {
+        let (tensors, objects) = manifest(checkpoint, shown);
         let manifest = json!([{"path": at, "meshes": meshes, "tensors": tensors, "objects": objects}]);
         let file = at.join("manifest.json");
         std::fs::write(&file, manifest.to_string()).expect("writes");
-        self.run(&["check", file.to_str().expect("text")]);
+        self.run("load_dcp.py", &[how, file.to_str().expect("text")]);
     }
+
+    /// The same for a file of `torch.save`.
+    fn check_file(&self, at: &Path, shown: &[(&str, &str)]) {
+        let (tensors, objects) = manifest(&Checkpoint::open(at).expect("opens"), shown);
+        let manifest = json!([{"path": at, "trusted": false, "tensors": tensors, "objects": objects}]);
+        let file = at.with_extension("json");
+        std::fs::write(&file, manifest.to_string()).expect("writes");
+        self.run("load_pt.py", &["check", file.to_str().expect("text")]);
+    }
+}
+
+/// The tensors and objects of a checkpoint, as the scripts want to have them.
+fn manifest(checkpoint: &Checkpoint, shown: &[(&str, &str)]) -> (Map<String, Json>, Map<String, Json>) {
+    let (mut tensors, mut objects) = (Map::new(), Map::new());
+    for (fqn, entry) in checkpoint.metadata().entries() {
+        if let Some(tensor) = entry.as_tensor() {
+            let bytes = checkpoint.tensor(fqn.as_str()).expect("reads");
+            let digest: String = Sha256::digest(bytes.bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+            tensors.insert(fqn.to_string(), json!([tensor.dtype.name(), tensor.shape.dims(), digest]));
+        } else {
+            let shown = shown.iter().find(|(name, _)| *name == fqn.as_str()).map(|(_, shown)| *shown);
+            objects.insert(fqn.to_string(), json!(shown));
+        }
+    }
+    (tensors, objects)
 }
 
 /// Tensors of every dtype and many shapes, over a mesh of four ranks, in a nested state.
@@ -76,6 +95,17 @@ impl Python {
 #[ignore = "needs a Python with PyTorch: DCP_TORCH_PYTHON"]
 fn pytorch_loads_tensors_of_every_dtype_on_meshes_of_its_own() {
     let python = Python::new();
+    for files in [1, 3] {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let at = dir.path().join("step");
+        save_every_dtype(&python, &at, |saver| saver.format(DcpFormat::new().files_per_rank(files)));
+        let meshes: &[&[u32]] = if files == 1 { &[&[3], &[2, 2]] } else { &[] };
+        python.check(&at, meshes, &[("a.key with dots.é", "3")]);
+    }
+}
+
+/// Four ranks save a nested state: of each dtype, tensors of several shapes that lie over them in several ways.
+fn save_every_dtype(python: &Python, at: &Path, choose: impl for<'s> Fn(Saver<'s>) -> Saver<'s> + Sync) {
     let mesh = Arc::new(DeviceMesh::new([2, 2]).expect("a mesh"));
     let shapes: [(&[u64], [Placement; 2]); 5] = [
         (&[], [Placement::Replicate, Placement::Replicate]),
@@ -92,26 +122,30 @@ fn pytorch_loads_tensors_of_every_dtype_on_meshes_of_its_own() {
             wholes.push((dtype, number, spec, Whole::new(dtype, shape, wholes.len() as u64)));
         }
     }
-    for files in [1, 3] {
-        let dir = tempfile::tempdir().expect("temporary directory");
-        let at = dir.path().join("step");
-        let outcomes = ThreadGroup::run(4, |rank| {
-            let position = dcp::Collective::rank(&rank) as u32;
-            let buffers: Vec<OwnedTensor> =
-                wholes.iter().map(|(_, _, spec, whole)| local(spec, whole, position)).collect();
-            let mut state = StateDict::new();
-            for ((dtype, number, spec, _), buffer) in wholes.iter().zip(&buffers) {
-                let tensor = LocalTensor::new(spec.clone(), buffer.view().expect("a view"));
-                let of_dtype = state.take_dict(dtype.name()).with(*number, tensor);
-                state.insert(dtype.name(), of_dtype);
-            }
-            state.insert("a.key with dots", StateDict::new().with("é", 3));
-            Saver::new().group(&rank).format(DcpFormat::new().files_per_rank(files)).save_dict(&state, &at)
-        });
-        outcomes.into_iter().for_each(|outcome| drop(outcome.expect("no rank panics").expect("saves")));
-        let meshes: &[&[u32]] = if files == 1 { &[&[3], &[2, 2]] } else { &[] };
-        python.check(&at, meshes, &[("a.key with dots.é", "3")]);
-    }
+    let outcomes = ThreadGroup::run(4, |rank| {
+        let position = dcp::Collective::rank(&rank) as u32;
+        let buffers: Vec<OwnedTensor> = wholes.iter().map(|(_, _, spec, whole)| local(spec, whole, position)).collect();
+        let mut state = StateDict::new();
+        for ((dtype, number, spec, _), buffer) in wholes.iter().zip(&buffers) {
+            let tensor = LocalTensor::new(spec.clone(), buffer.view().expect("a view"));
+            let of_dtype = state.take_dict(dtype.name()).with(*number, tensor);
+            state.insert(dtype.name(), of_dtype);
+        }
+        state.insert("a.key with dots", StateDict::new().with("é", 3));
+        choose(Saver::new().group(&rank)).save_dict(&state, at)
+    });
+    outcomes.into_iter().for_each(|outcome| drop(outcome.expect("no rank panics").expect("saves")));
+}
+
+/// One file, which four ranks write together: rows, columns, blocks, replicas.
+#[test]
+#[ignore = "needs a Python with PyTorch: DCP_TORCH_PYTHON"]
+fn pytorch_loads_a_file_that_ranks_have_written_together() {
+    let python = Python::new();
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let at = dir.path().join("model.pt");
+    save_every_dtype(&python, &at, |saver| saver.format(TorchSaveFormat::new()));
+    python.check_file(&at, &[("a.key with dots.é", "3")]);
 }
 
 fn local(spec: &TensorSpec, whole: &Whole, position: u32) -> OwnedTensor {
@@ -247,4 +281,60 @@ fn without_empty_dicts(node: Tree<Leaf>) -> Tree<Leaf> {
         Tree::Tuple(items) => Tree::Tuple(each(items)),
         leaf @ Tree::Leaf(_) => leaf,
     }
+}
+
+/// What is compressed here is decompressed there, by the extension that PyTorch has for it.
+#[test]
+#[ignore = "needs a Python with PyTorch and zstandard: DCP_TORCH_PYTHON"]
+fn pytorch_loads_what_went_through_transforms() {
+    let python = Python::new();
+    let has_zstd = python.run("load_dcp.py", &["zstd"]).trim() == "True";
+    let mut runner = TestRunner::deterministic();
+    let mut checked = 0;
+    while checked < 12 {
+        let mut case = for_pytorch(cases(6, true).new_tree(&mut runner).expect("a case").current());
+        case.tree = case.tree.into_iter().map(|(key, node)| (key, without_empty_dicts(node))).collect();
+        if dcp_tests::tensors_of(&case.tree).iter().any(|tensor| !python.knows(tensor.whole.dtype)) {
+            continue;
+        }
+        checked += 1;
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let place: Place = Arc::new(LocalStore::open(dir.path()));
+        // Without zstd at hand at least what is sealed can be read.
+        let coding = [Coding::Sealed, Coding::Zstd, Coding::Both][if has_zstd { checked % 3 } else { 0 }];
+        case.save_with(&place, |saver| saver.format(coding.dcp())).expect("saves");
+        let how = if coding == Coding::Zstd { "check" } else { "check-sealed" };
+        let checkpoint = Opener::new().format(coding.dcp()).open(dir.path()).expect("opens");
+        let meshes: &[&[u32]] = if coding == Coding::Zstd && checked < 6 { &[&[3]] } else { &[] };
+        python.check_as(how, &checkpoint, dir.path(), meshes, &[]);
+    }
+}
+
+/// Each rank finds what it holds in its own index.
+#[test]
+#[ignore = "needs a Python with PyTorch: DCP_TORCH_PYTHON"]
+fn pytorch_loads_without_collectives() {
+    let python = Python::new();
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let at = dir.path().join("step");
+    let mesh = Arc::new(DeviceMesh::new([4]).expect("a mesh"));
+    let whole = Array2::from_shape_fn((8, 8), |(row, column)| (8 * row + column) as f32);
+    let placed =
+        [("rows", Placement::Shard(0)), ("columns", Placement::Shard(1)), ("replicated", Placement::Replicate)];
+    let outcomes = ThreadGroup::run(4, |rank| {
+        let two = 2 * dcp::Collective::rank(&rank);
+        let mut state = StateDict::new().with("step", 7);
+        for (name, placement) in placed {
+            let part = match placement {
+                Placement::Shard(0) => whole.slice(s![two..two + 2, ..]),
+                Placement::Shard(_) => whole.slice(s![.., two..two + 2]),
+                _ => whole.view(),
+            };
+            let spec = TensorSpec::sharded(DType::Float32, [8, 8], &mesh, [placement]).expect("a spec");
+            state.insert(name, LocalTensor::new(spec, View::from_array(part.into_dyn())));
+        }
+        Saver::new().group(&rank).format(DcpFormat::new().index_per_rank()).save_dict(&state, &at)
+    });
+    outcomes.into_iter().for_each(|outcome| drop(outcome.expect("no rank panics").expect("saves")));
+    python.run("load_ranks.py", &[at.to_str().expect("text"), "4"]);
 }

@@ -36,7 +36,7 @@ fn is_plain(node: &Tree<Leaf>) -> bool {
 }
 
 /// With text for integers as keys of dicts of tensors, as PyTorch has them.
-fn with_text_keys(tree: Loaded) -> Loaded {
+pub(crate) fn with_text_keys(tree: Loaded) -> Loaded {
     tree.into_iter().map(|(key, node)| (DictKey::Str(key.to_string().into()), text_keys(node))).collect()
 }
 
@@ -52,7 +52,7 @@ fn text_keys(node: Tree<LoadedLeaf>) -> Tree<LoadedLeaf> {
 
 fn save(case: &Case, place: &Place) {
     let format = DcpFormat::new().files_per_rank(case.options.files_per_rank);
-    let saved = case.save_with(place, |saver| saver.format(format)).expect("saves");
+    let saved = case.save_with(place, |saver| saver.format(format.clone())).expect("saves");
     let files = contents(place).keys().filter(|name| name.ends_with(".distcp")).count();
     assert_eq!(saved.total().files, files as u64);
 }
@@ -74,7 +74,7 @@ proptest! {
 }
 
 /// By names: an index lists objects of all ranks where they were declared.
-fn sorted(tree: Loaded) -> Loaded {
+pub(crate) fn sorted(tree: Loaded) -> Loaded {
     let mut entries: Vec<_> = tree.into_iter().collect();
     entries.sort_by(|(left, _), (right, _)| left.cmp(right));
     entries.into_iter().map(|(key, node)| (key, sorted_node(node))).collect::<Dict<_>>()

@@ -10,8 +10,8 @@ use dcp::{
 };
 use ndarray::Array2;
 
-use crate::python::Python;
 use crate::report;
+use dcp_benches::Python;
 
 const SCRIPT: &str = "torch_read.py";
 const RANKS: usize = 8;
@@ -28,7 +28,7 @@ pub(crate) fn run(python: &Python, dir: &Path, bytes: usize, repeat: usize) -> R
         let seconds = serde_json::from_slice(&python.run(SCRIPT, "load_columns", dir, &shape)?)?;
         torch.push(Duration::from_secs_f64(seconds));
     }
-    report(&format!("rows as columns, {RANKS} ranks ({} MiB)", (TENSORS * rows * COLUMNS * 4) >> 20), ours, torch);
+    report(&format!("rows as columns, {RANKS} ranks ({} MiB)", (TENSORS * rows * COLUMNS * 4) >> 20), &ours, &torch);
     std::fs::remove_dir_all(dir)?;
     Ok(())
 }

@@ -8,7 +8,6 @@
 
 mod columns;
 mod open;
-mod python;
 mod slice;
 
 use std::error::Error;
@@ -16,8 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-
-use python::Python;
+use dcp_benches::{Python, median};
 
 /// Measures opening an index of many ranks, loading rows as columns, and reading a slice of a large chunk.
 #[derive(Debug, Parser)]
@@ -80,10 +78,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Prints how long both took.
-fn report(what: &str, mut ours: Vec<Duration>, mut torch: Vec<Duration>) {
-    let [ours, torch] = [&mut ours, &mut torch].map(|times| {
-        times.sort();
-        times.get(times.len() / 2).map_or(f64::NAN, Duration::as_secs_f64)
-    });
-    println!("  {what:<36}{:>8.4} s{:>8.3} s{:>12.1}", ours, torch, torch / ours);
+fn report(what: &str, ours: &[Duration], torch: &[Duration]) {
+    let (ours, torch) = (median(ours), median(torch));
+    println!("  {what:<36}{ours:>8.4} s{torch:>8.3} s{:>12.1}", torch / ours);
 }

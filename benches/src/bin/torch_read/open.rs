@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dcp::Checkpoint;
+use dcp_benches::{Python, Used, printed};
 
-use crate::python::{Python, printed};
 use crate::report;
 
 const SCRIPT: &str = "torch_metadata.py";
@@ -27,13 +27,13 @@ pub(crate) fn run(
         let us = printed(Command::new(std::env::current_exe()?).arg("--child").arg(dir))?;
         let them = python.run(SCRIPT, "read", dir, &[])?;
         for ((times, peak), output) in [&mut ours, &mut torch].into_iter().zip(&mut peaks).zip([us, them]) {
-            let (seconds, bytes): (f64, u64) = serde_json::from_slice(&output)?;
+            let Used { seconds, bytes } = Used::parse(&output)?;
             times.push(Duration::from_secs_f64(seconds));
             *peak = bytes.max(*peak);
         }
     }
     let size = std::fs::metadata(&index)?.len() >> 20;
-    report(&format!("open {ranks} ranks x {tensors} ({size} MiB)"), ours, torch);
+    report(&format!("open {ranks} ranks x {tensors} ({size} MiB)"), &ours, &torch);
     let [us, them] = peaks.map(|peak| peak >> 20);
     println!("  {:<36}{us:>6} MiB{them:>6} MiB", "  peak memory of the process");
     Ok(())
@@ -43,15 +43,8 @@ pub(crate) fn run(
 pub(crate) fn child(dir: &Path) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let checkpoint = Checkpoint::open(dir)?;
-    let seconds = start.elapsed().as_secs_f64();
+    let used = Used::since(start)?;
     std::hint::black_box(checkpoint.metadata().len());
-    println!("{}", serde_json::to_string(&(seconds, peak()?))?);
+    println!("{used}");
     Ok(())
-}
-
-/// The most memory that this process has held so far, in bytes.
-fn peak() -> Result<u64, Box<dyn Error>> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no peak of memory")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? << 10)
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use dcp::{Checkpoint, Region};
 
-use crate::python::Python;
 use crate::report;
+use dcp_benches::Python;
 
 const SCRIPT: &str = "torch_read.py";
 const COLUMNS: usize = 1024;
@@ -24,7 +24,7 @@ pub(crate) fn run(python: &Python, dir: &Path, bytes: usize, repeat: usize) -> R
         torch.push(Duration::from_secs_f64(seconds));
     }
     let kib = (rows * COLUMNS * 4) >> 10;
-    report(&format!("{} KiB of a chunk of {} MiB", kib / PARTS, kib >> 10), ours, torch);
+    report(&format!("{} KiB of a chunk of {} MiB", kib / PARTS, kib >> 10), &ours, &torch);
     std::fs::remove_dir_all(dir)?;
     Ok(())
 }

@@ -11,14 +11,14 @@ mod values;
 
 use std::io::Write;
 
-use dcp::{Checkpoint, Location, Verify};
+use dcp::{Location, Opener, Verify};
 
 use crate::args::Inspect;
 use crate::failure::Failure;
 
 /// Shows a checkpoint. Whatever is read of it is checked. Of entries that are bad it says so, and goes on.
-pub(crate) fn inspect(location: Location, args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
-    let checkpoint = if args.salvage { Checkpoint::salvage(location)? } else { Checkpoint::open(location)? };
+pub(crate) fn inspect(location: Location, opener: &Opener, args: &Inspect, out: &mut dyn Write) -> Result<(), Failure> {
+    let checkpoint = if args.salvage { opener.salvage(location)? } else { opener.open(location)? };
     let checkpoint = checkpoint.verify(Verify::All);
     if args.json { json::write(&checkpoint, args.digest, out) } else { text::write(&checkpoint, args.digest, out) }
 }

@@ -7,15 +7,16 @@ mod text;
 
 use std::io::Write;
 
-use dcp::{Audit, Auditor, Error, Location, StorageError, Verdict};
+use dcp::{Audit, Auditor, Error, Location, Opener, StorageError, Verdict};
 
 use crate::args::Verify;
 use crate::failure::Failure;
 use crate::units;
 
 /// Verifies a checkpoint, or every checkpoint in a directory that is none itself.
-pub(crate) fn verify(location: Location, args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
-    let audit = |location: Location| Auditor::new().quick(args.quick).audit(location.cold(args.cold));
+pub(crate) fn verify(location: Location, opener: &Opener, args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
+    let auditor = Auditor::new().opener(opener.clone()).quick(args.quick);
+    let audit = |location: Location| auditor.audit(location.cold(args.cold));
     let mut outcome = Outcome::default();
     match audit(location) {
         Err(error) if is_none(&error) => {

@@ -69,7 +69,7 @@ impl Placing<'_, '_> {
     fn leaf<'a>(&mut self, leaf: &'a Leaf<'_>) -> Result<Placed<'a>, PlanError> {
         let (dtype, shape, layout) = match &leaf.what {
             What::Value { object, .. } => return Ok(Placed::Value { object: *object, rank: leaf.rank }),
-            What::Tensor { dtype, shape, layout } => (*dtype, *shape, layout),
+            What::Tensor { dtype, shape, layout, .. } => (*dtype, *shape, layout),
         };
         let fqn = &leaf.fqn;
         let chunks = match layout {

@@ -19,7 +19,7 @@ pub(super) struct Leaf<'a> {
 }
 
 pub(super) enum What<'a> {
-    Tensor { dtype: DType, shape: &'a Shape, layout: Layout<'a> },
+    Tensor { dtype: DType, shape: &'a Shape, layout: Layout<'a>, tied: Option<&'a StatePath> },
     Value { object: bool, content: Digest },
 }
 
@@ -78,7 +78,8 @@ impl<'a> Merge<'a> {
                 None => Layout::Replicated(vec![number]),
                 Some((mesh, placements)) => Layout::Mesh(placements, vec![(number, *mesh)]),
             };
-            let what = What::Tensor { dtype: tensor.dtype, shape: &tensor.shape, layout };
+            let tied = tensor.tied.and_then(|number| class.items.get(number as usize)).map(|first| &first.path);
+            let what = What::Tensor { dtype: tensor.dtype, shape: &tensor.shape, layout, tied };
             self.add(&tensor.path, class.first, what)
         })
     }
@@ -86,7 +87,7 @@ impl<'a> Merge<'a> {
     fn regions(&mut self, class: &Class<'a, dcp_types::RegionsDecl>, number: usize) -> Result<(), PlanError> {
         class.items.iter().try_for_each(|tensor| {
             let layout = Layout::Regions(vec![(number, &tensor.regions)]);
-            let what = What::Tensor { dtype: tensor.dtype, shape: &tensor.shape, layout };
+            let what = What::Tensor { dtype: tensor.dtype, shape: &tensor.shape, layout, tied: None };
             self.add(&tensor.path, class.first, what)
         })
     }
@@ -125,13 +126,18 @@ impl<'a> Leaf<'a> {
             {
                 return Err(PlanError::ValueDiffers { fqn: fqn.clone(), rank: ranks.0, other: rank });
             }
-            (What::Tensor { dtype, shape, layout }, What::Tensor { dtype: dtype2, shape: shape2, layout: layout2 }) => {
+            (
+                What::Tensor { dtype, shape, layout, tied },
+                What::Tensor { dtype: dtype2, shape: shape2, layout: layout2, tied: tied2 },
+            ) => {
                 agree(fqn, "shape", ranks, (*shape, shape2), |shape| format!("{shape:?}"))?;
                 agree(fqn, "dtype", ranks, (*dtype, dtype2), ToString::to_string)?;
                 if !layout.same_kind(&layout2) {
                     agree(fqn, "layout", ranks, (layout.describe(), layout2.describe()), Clone::clone)?;
                 }
                 layout.join(layout2);
+                // It is another name only if it is that for all.
+                *tied = tied.filter(|_| *tied == tied2);
             }
             // Values that agree, or of which the lowest rank's is kept. (Tensors and values did not agree.)
             _ => {}

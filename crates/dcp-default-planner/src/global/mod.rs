@@ -14,11 +14,14 @@ mod merge;
 mod meshes;
 mod table;
 
+use std::collections::BTreeMap;
+
 use dcp_planner::{Declared, PlanError};
 use dcp_types::{Entry, EntryKind, GlobalPlan, Metadata, Rank};
 
 use crate::{Dedup, DifferingValues};
 use layout::Placed;
+use merge::{Leaf, What};
 
 pub(crate) fn plan(
     declared: &[Declared],
@@ -38,5 +41,19 @@ pub(crate) fn plan(
         };
         Entry { path: leaf.path.clone(), kind }
     });
-    Ok(GlobalPlan::new(Metadata::new(entries)?, owners)?)
+    let plan = GlobalPlan::new(Metadata::new(entries)?, owners)?;
+    let ties = ties(&leaves, plan.metadata());
+    Ok(plan.with_ties(ties)?)
+}
+
+/// Which entries are other names of which tensors.
+fn ties(leaves: &[Leaf<'_>], metadata: &Metadata) -> BTreeMap<usize, usize> {
+    let tie = |(name, leaf): (usize, &Leaf<'_>)| {
+        let What::Tensor { tied: Some(first), .. } = &leaf.what else { return None };
+        let (of, first) = metadata.find(first.fqn().as_str())?;
+        // Not all ranks that have either need have both.
+        let is_same = metadata.entry(name).is_some_and(|(_, entry)| entry.kind == first.kind);
+        is_same.then_some((name, of))
+    };
+    leaves.iter().enumerate().filter_map(tie).collect()
 }

@@ -69,6 +69,7 @@ fn sizes_that_overflow_together_are_planned() {
         dtype: dcp_types::DType::Complex128,
         shape: dcp_types::Shape::new([1 << 58]).expect("shape"),
         sharding: None,
+        tied: None,
     };
     let tensors = ["a", "b", "c", "d", "e", "f"].map(huge).to_vec();
     let ranks = dcp_types::RankSet::from_iter(0..2);

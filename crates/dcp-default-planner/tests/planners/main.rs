@@ -7,3 +7,4 @@ mod merging;
 mod round_trip;
 mod scale;
 mod support;
+mod ties;

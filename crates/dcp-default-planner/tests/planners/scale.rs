@@ -26,6 +26,7 @@ fn tensors(placements: &[Placement]) -> PlanPart<TensorDecl> {
         shape: Shape::new([4096 + number, 1024]).expect("shape"),
         // Every tenth is small and on every rank.
         sharding: (number % 10 != 0).then(|| (0, placements.to_vec())),
+        tied: None,
     };
     PlanPart::new((0..TENSORS).map(tensor).collect()).expect("part")
 }

@@ -22,6 +22,8 @@ pub(super) enum Change {
     },
     Write {
         file: usize,
+        /// Where; at the end if nothing is said.
+        offset: Option<u64>,
         data: Vec<u8>,
     },
     SyncFile {
@@ -139,9 +141,12 @@ impl Cache {
                 self.names(*dir, Some((to, node)), Some(from));
             }
             Change::Remove { dir, name } => self.names(*dir, None, Some(name)),
-            Change::Write { file, data } => {
+            Change::Write { file, offset, data } => {
                 let flushed = self.disk.files.get(file);
-                self.unflushed.entry(*file).or_insert_with(|| flushed.cloned().unwrap_or_default()).extend(data);
+                let content = self.unflushed.entry(*file).or_insert_with(|| flushed.cloned().unwrap_or_default());
+                let start = offset.map_or(content.len(), |offset| offset as usize);
+                content.resize(content.len().max(start + data.len()), 0);
+                content[start..start + data.len()].copy_from_slice(data);
             }
             Change::SyncFile { file } => {
                 if let Some(content) = self.unflushed.remove(file) {

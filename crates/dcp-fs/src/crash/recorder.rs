@@ -83,10 +83,21 @@ impl Disk for Recorder {
         )
     }
 
+    fn open_file(&self, dir: &File, name: &str) -> io::Result<File> {
+        RealDisk.open_file(dir, name)
+    }
+
     fn write(&self, file: &File, data: &[u8]) -> io::Result<()> {
         self.change(
             || RealDisk.write(file, data),
-            |(), log| Change::Write { file: log.files[&id(file)], data: data.to_vec() },
+            |(), log| Change::Write { file: log.files[&id(file)], offset: None, data: data.to_vec() },
+        )
+    }
+
+    fn write_at(&self, file: &File, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.change(
+            || RealDisk.write_at(file, offset, data),
+            |(), log| Change::Write { file: log.files[&id(file)], offset: Some(offset), data: data.to_vec() },
         )
     }
 

@@ -7,9 +7,16 @@ use serde_json::{Value, json};
 use crate::allocator::{alone, modestly};
 use crate::support::{INDEX, Objects, corrupt_at, load, refused, store};
 
-/// An index with this body.
+/// An index of version 1 with this body.
 fn framed(body: &[u8]) -> Objects {
-    let mut index = b"\x89DCPIDX\n\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+    framed_as(1, body)
+}
+
+/// An index of a version with this body.
+pub(crate) fn framed_as(version: u8, body: &[u8]) -> Objects {
+    let mut index = b"\x89DCPIDX\n".to_vec();
+    index.extend([version, 0, 0, 0]);
+    index.extend([0; 12]);
     index.extend((body.len() as u64).to_le_bytes());
     index.extend(body);
     index.extend(twox_hash::XxHash3_128::oneshot(&index).to_le_bytes());
@@ -33,12 +40,12 @@ fn body(meshes: &Value, entries: &Value, ranks: &Value) -> Value {
 }
 
 /// An entry under a name.
-fn entry(name: &str, kind: &Value) -> Value {
+pub(crate) fn entry(name: &str, kind: &Value) -> Value {
     json!([[{"k": {"s": name}}], kind])
 }
 
 /// One replicated tensor of bytes, written by rank 0.
-fn tensor(shape: &Value) -> Value {
+pub(crate) fn tensor(shape: &Value) -> Value {
     json!([entry("x", &json!({"t": ["uint8", shape, {"w": 0}]}))])
 }
 
@@ -63,7 +70,7 @@ fn the_way_to_make_lies_is_right() {
 fn a_newer_version_is_told_from_damage() {
     for body in [json!([2, 1, 64, 65536, [[], []], [], []]), json!([1, 1, 64, 65536, [[], []], [], [[0]]])] {
         let error = refused(&index(&body));
-        assert!(matches!(error, StorageError::TooNew { found: 2, supported: 1, .. }), "{error}");
+        assert!(matches!(error, StorageError::TooNew { found: 3, supported: 2, .. }), "{error}");
     }
 }
 

@@ -5,5 +5,6 @@
 mod allocator;
 mod bodies;
 mod damage;
+mod encoded;
 mod files;
 mod support;

@@ -1,7 +1,7 @@
 //! A small checkpoint, and stores made of bytes.
 
 use dcp::crates::dcp_storage::{Io, Precondition, ReadRange, Store, StorePath};
-use dcp::{Checkpoint, Error, LocalTensor, MemoryStore, Saver, StateDict, StorageError};
+use dcp::{Checkpoint, Error, LocalTensor, MemoryStore, NativeFormat, Saver, StateDict, StorageError};
 
 use crate::allocator::modestly;
 
@@ -13,6 +13,11 @@ pub(crate) const DATA: &str = "__0_0.distcp";
 
 /// An index and a data file with two tensors (of 48 and 5 bytes) and a value.
 pub(crate) fn small() -> Objects {
+    small_in(NativeFormat::new())
+}
+
+/// The same in some format.
+pub(crate) fn small_in(format: NativeFormat) -> Objects {
     let matrix = ndarray::Array2::from_shape_fn((4, 3), |(row, column)| (row * 3 + column) as f32);
     let bytes = ndarray::arr1(&[1u8, 2, 3, 4, 5]);
     let state = StateDict::new()
@@ -20,7 +25,7 @@ pub(crate) fn small() -> Objects {
         .with("bytes", LocalTensor::whole(bytes.view().into_dyn()).expect("tensor"))
         .with("step", 17);
     let store = MemoryStore::new();
-    Saver::new().save_dict(&state, store.clone()).expect("saves");
+    Saver::new().format(format).save_dict(&state, store.clone()).expect("saves");
     [INDEX, DATA].map(|name| (name.to_owned(), read(&store, name))).into()
 }
 

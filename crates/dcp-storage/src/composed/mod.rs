@@ -1,7 +1,9 @@
 //! A writer and a reader made of any format and any store.
 
 mod claim;
+mod companions;
 mod encoding;
+mod one_file;
 mod reader;
 mod writer;
 

@@ -1,14 +1,18 @@
 //! The writer made of a format and a store.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dcp_types::{GlobalPlan, Rank, RankSet};
+use bytes::Bytes;
+use dcp_types::{GlobalPlan, Rank, RankSet, Source, WriteItem, WriteWhat};
 use serde::{Deserialize, Serialize};
 
 use super::claim::{self, Claim, Traces};
+use super::companions::Written;
 use super::encoding::Encoding;
+use super::one_file::OneFileSave;
 use crate::engine::{read_whole, write_file};
 use crate::names::is_index;
 use crate::{
@@ -21,6 +25,9 @@ use crate::{
 /// A save claims a generation before it writes anything, so that two savers never write one file. Its files lie beside those of
 /// the checkpoint that it will replace. The publication of the index, conditional on the index that was there at the start, is the commit;
 /// only then are the replaced files removed.
+///
+/// A format of [one file](crate::OneFile) has neither claims nor an index: its file takes its name when it is whole. It may replace another
+/// file, as a whole; of several savers that do so at one time the last one wins.
 #[derive(Clone, Debug)]
 pub struct ComposedWriter {
     format: Arc<dyn Format>,
@@ -49,6 +56,12 @@ impl ComposedWriter {
     pub fn claim_lifetime(mut self, lifetime: Duration) -> Self {
         self.claim_lifetime = lifetime;
         self
+    }
+
+    /// How a format is saved that is one file.
+    fn one_file(&self) -> Option<OneFileSave<'_>> {
+        let file = self.format.one_file()?;
+        Some(OneFileSave { format: &*self.format, file, store: &*self.store })
     }
 
     /// Refuses a place that holds what must not be replaced, before anything is written there.
@@ -119,7 +132,11 @@ impl ComposedWriter {
 
 #[async_trait]
 impl StorageWriter for ComposedWriter {
-    async fn begin(&self, _ranks: &RankSet) -> Result<SaveToken, StorageError> {
+    async fn begin(&self, ranks: &RankSet) -> Result<SaveToken, StorageError> {
+        if let Some(save) = self.one_file() {
+            let path = self.store.traits().one_object.unwrap_or_else(|| self.format.index_path());
+            return save.begin(path, ranks, self.overwrite).await;
+        }
         let listing = self.store.list(None).await?;
         self.refuse(&listing)?;
         let claim = Claim::new(self.claim_lifetime);
@@ -152,6 +169,9 @@ impl StorageWriter for ComposedWriter {
         source: &dyn WriteSource,
         io: &Io<'_>,
     ) -> Result<WriteResult, StorageError> {
+        if let Some(save) = self.one_file() {
+            return save.write_data(token, plan, rank, source, io).await;
+        }
         let token = Token::decode(token)?;
         let files = self.format.lay_out(plan, rank, token.generation)?;
         let source = Encoding { source, format: &*self.format, plan };
@@ -164,7 +184,19 @@ impl StorageWriter for ComposedWriter {
             let items = file.segments.iter().filter(|segment| segment.item.is_some());
             report.data += items.map(|segment| segment.length).sum::<u64>();
         }
-        Ok(WriteResult { report, summary: self.format.summarise(&written)? })
+        let files = self.format.summarise(&written)?;
+        let mut values = Vec::new();
+        if let Some(companions) = self.format.companions() {
+            let collected = companions.collected(plan);
+            let is_collected = |item: &WriteItem| item.what == WriteWhat::Value && collected.contains(&item.entry);
+            for item in plan.items_of(rank).into_iter().filter(is_collected) {
+                let Source::Bytes(bytes) = source.source(&item)? else { continue };
+                report.data += bytes.len() as u64;
+                report.written += bytes.len() as u64;
+                values.push((item.entry, bytes));
+            }
+        }
+        Ok(WriteResult { report, summary: Summary { files, values }.encode()? })
     }
 
     async fn finish(
@@ -173,10 +205,32 @@ impl StorageWriter for ComposedWriter {
         plan: &GlobalPlan,
         results: &[(Rank, WriteResult)],
     ) -> Result<(), StorageError> {
+        if let Some(save) = self.one_file() {
+            return save.finish(token, plan, results).await;
+        }
         let token = Token::decode(token)?;
-        let summaries: Vec<_> = results.iter().map(|(rank, result)| (*rank, result.summary.clone())).collect();
+        let (mut summaries, mut values) = (Vec::with_capacity(results.len()), Vec::new());
+        for (rank, result) in results {
+            let summary = Summary::decode(&result.summary)?;
+            summaries.push((*rank, summary.files));
+            values.extend(summary.values);
+        }
+        values.sort_by_key(|(entry, _)| *entry);
         let index = self.format.encode_index(plan, &summaries, token.generation)?;
-        self.commit(&token, &index).await?;
+        let companions = match self.format.companions() {
+            Some(companions) => companions.encode(plan, &summaries, &values, token.generation)?,
+            None => Vec::new(),
+        };
+        let companions = Written::write(&*self.store, companions).await?;
+        match self.commit(&token, &index).await {
+            Ok(()) => {}
+            // The index may be there by now, and speak of them.
+            Err(error @ StorageError::CommitUnknown { .. }) => return Err(error),
+            Err(error) => {
+                companions.take_back().await;
+                return Err(error);
+            }
+        }
         let replaced = token.base.and_then(|base| base.generation);
         // The checkpoint is there. What could not be removed now is removed by a later save.
         drop(claim::clean_up(&*self.store, token.generation, replaced).await);
@@ -184,6 +238,9 @@ impl StorageWriter for ComposedWriter {
     }
 
     async fn abort(&self, token: &SaveToken, ranks_stopped: bool) -> Result<(), StorageError> {
+        if let Some(save) = self.one_file() {
+            return save.abort(token).await;
+        }
         let Token { generation, saver, .. } = Token::decode(token)?;
         let current = match read_whole(&*self.store, &self.format.index_path()).await {
             Ok((index, _)) => self.format.generation(&index).ok(),
@@ -231,16 +288,36 @@ struct Base {
     version: Version,
 }
 
+/// What a rank has written.
+#[derive(Serialize, Deserialize)]
+struct Summary {
+    /// As the format says it.
+    files: Bytes,
+    /// Values that go into companions of the index.
+    values: Vec<(usize, Bytes)>,
+}
+
+impl Summary {
+    fn encode(&self) -> Result<Bytes, StorageError> {
+        rmp_serde::to_vec(self).map(Bytes::from).map_err(foreign)
+    }
+
+    fn decode(encoded: &[u8]) -> Result<Self, StorageError> {
+        rmp_serde::from_slice(encoded).map_err(foreign)
+    }
+}
+
 impl Token {
     fn encode(&self) -> Result<SaveToken, StorageError> {
-        let encoded = rmp_serde::to_vec(self);
-        let encoded =
-            encoded.map_err(|fault| StorageError::Unsupported { format: "token", what: fault.to_string() })?;
-        Ok(SaveToken(encoded.into()))
+        Ok(SaveToken(rmp_serde::to_vec(self).map_err(foreign)?.into()))
     }
 
     fn decode(token: &SaveToken) -> Result<Self, StorageError> {
-        rmp_serde::from_slice(&token.0)
-            .map_err(|fault| StorageError::Unsupported { format: "token", what: fault.to_string() })
+        rmp_serde::from_slice(&token.0).map_err(foreign)
     }
+}
+
+/// Something that another writer has made.
+fn foreign(fault: impl fmt::Display) -> StorageError {
+    StorageError::Unsupported { format: "token", what: fault.to_string() }
 }

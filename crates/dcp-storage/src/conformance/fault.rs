@@ -1,5 +1,7 @@
 //! A store that fails where it is told to.
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -8,12 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, StoreTraits, Upload, Version};
+use crate::{
+    ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, StoreTraits, Upload, Version,
+};
 
 /// Any store, made to fail at chosen operations.
 ///
-/// Operations are counted from 0: each call of a method of [`Store`] (but `location` and `traits`) and of
-/// [`Upload`] is one. A first run without faults tells how many there are; then each in turn is made to fail:
+/// Operations are counted from 0: each call of a method of [`Store`] (but `location`, `traits` and `shared`), of
+/// [`Upload`], of [`SharedUploads`] and of [`SharedUpload`](crate::SharedUpload) is one. A first run without faults tells how many there are; then each in turn is made to fail:
 ///
 /// ```
 /// use dcp_storage::conformance::{Fault, FaultStore, Faults, block_on};
@@ -143,7 +147,7 @@ impl Faults {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     /// The method: `head`, `size`, `read`, `create`, `publish`, `list`, `delete`, `unfinished`, `discard_unfinished`,
-    /// `write`, `finish` or `abort`.
+    /// `write`, `finish` or `abort`; for what is shared `begin`, `join`, `write_at`, `flush`, `complete` or `abort`.
     pub name: &'static str,
     /// The object, or the prefix of a list if it has one.
     pub path: Option<StorePath>,
@@ -166,6 +170,10 @@ impl<S: Store> Store for FaultStore<S> {
 
     fn traits(&self) -> StoreTraits {
         self.inner.traits()
+    }
+
+    fn shared(&self) -> Option<&dyn SharedUploads> {
+        self.inner.shared().map(|_| self as &dyn SharedUploads)
     }
 
     async fn size(&self, path: &StorePath) -> Result<u64, StorageError> {

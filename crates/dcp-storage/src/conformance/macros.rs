@@ -37,34 +37,37 @@
 /// # fn main() {}
 /// ```
 ///
-/// The capabilities are `replace`, `reopen`, `exact_names` and `unfinished` (which takes `reopen`). Several invocations
-/// in one file go into a module each.
+/// The capabilities are `replace`, `reopen`, `exact_names`, `unfinished` (which takes `reopen`) and `shared` (which takes
+/// `unfinished`). Several invocations in one file go into a module each.
 #[macro_export]
 macro_rules! store_conformance {
     ($fresh:expr $(, without $capability:ident = $reason:literal)* $(,)?) => {
-        $crate::__store_without! { ($fresh) (run) (run) (run) (run) $($capability = $reason;)* }
+        $crate::__store_without! { ($fresh) (run) (run) (run) (run) (run) $($capability = $reason;)* }
     };
 }
 
-/// Works off the list of missing capabilities. The four states are those of `replace`, `reopen`,
-/// `exact_names` and `unfinished`.
+/// Works off the list of missing capabilities. The five states are those of `replace`, `reopen`,
+/// `exact_names`, `unfinished` and `shared`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_without {
-    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt) => {
-        $crate::__store_clauses! { __store_tests ($fresh $replace $reopen $exact $unfinished) }
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt) => {
+        $crate::__store_clauses! { __store_tests ($fresh $replace $reopen $exact $unfinished $shared) }
     };
-    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt replace = $reason:literal; $($rest:tt)*) => {
-        $crate::__store_without! { $fresh (skip $reason) $reopen $exact $unfinished $($rest)* }
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt replace = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh (skip $reason) $reopen $exact $unfinished $shared $($rest)* }
     };
-    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt reopen = $reason:literal; $($rest:tt)*) => {
-        $crate::__store_without! { $fresh $replace (skip $reason) $exact $unfinished $($rest)* }
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt reopen = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh $replace (skip $reason) $exact $unfinished $shared $($rest)* }
     };
-    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt exact_names = $reason:literal; $($rest:tt)*) => {
-        $crate::__store_without! { $fresh $replace $reopen (skip $reason) $unfinished $($rest)* }
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt exact_names = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh $replace $reopen (skip $reason) $unfinished $shared $($rest)* }
     };
-    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt unfinished = $reason:literal; $($rest:tt)*) => {
-        $crate::__store_without! { $fresh $replace $reopen $exact (skip $reason) $($rest)* }
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt unfinished = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh $replace $reopen $exact (skip $reason) (skip $reason) $($rest)* }
+    };
+    ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt shared = $reason:literal; $($rest:tt)*) => {
+        $crate::__store_without! { $fresh $replace $reopen $exact $unfinished (skip $reason) $($rest)* }
     };
 }
 
@@ -79,19 +82,22 @@ macro_rules! __store_tests {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __store_test {
-    (Always $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt)) => {
+    (Always $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt)) => {
         $crate::__store_test! { @emit $name $fresh (run) }
     };
-    (Replace $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt)) => {
+    (Replace $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt)) => {
         $crate::__store_test! { @emit $name $fresh $replace }
     };
-    (Reopen $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt)) => {
+    (Reopen $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt)) => {
         $crate::__store_test! { @emit $name $fresh $reopen }
     };
-    (ExactNames $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt)) => {
+    (ExactNames $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt)) => {
         $crate::__store_test! { @emit $name $fresh $exact }
     };
-    (Unfinished $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt)) => {
+    (Shared $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt)) => {
+        $crate::__store_test! { @emit $name $fresh $shared }
+    };
+    (Unfinished $name:ident ($fresh:tt $replace:tt $reopen:tt $exact:tt $unfinished:tt $shared:tt)) => {
         $crate::__store_test! { @emit $name $fresh $unfinished }
     };
     (@emit $name:ident ($fresh:expr) (run)) => {

@@ -19,6 +19,8 @@
 //! [`plug`] is the same for those who implement [`StorageWriter`](crate::StorageWriter) and
 //! [`StorageReader`](crate::StorageReader), or a [`Format`](crate::Format).
 //!
+//! [`transform`] is the same for those who implement [`StreamTransform`](crate::StreamTransform).
+//!
 //! [`FaultStore`] is for the level above: it makes any store fail at a chosen operation, so that
 //! whoever uses a store can show what survives.
 
@@ -28,6 +30,7 @@ mod clauses;
 mod fault;
 mod macros;
 pub mod plug;
+pub mod transform;
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,6 +104,8 @@ pub enum Capability {
     /// Naming and discarding unfinished uploads, also those that another handle has begun: without [`Reopen`](Self::Reopen)
     /// there is not this either.
     Unfinished,
+    /// Objects that several write together ([`Store::shared`]): without [`Unfinished`](Self::Unfinished) there is not this either.
+    Shared,
 }
 
 /// A contract was broken.

@@ -1,13 +1,14 @@
 //! Writes one file: its segments in order, with running checksums.
 
-use dcp_types::{DataError, Source, WriteWhat};
+use dcp_types::{Source, WriteWhat};
 
+use super::encode::Encoding;
+use super::pieces::Pieces;
+use super::sums::BlockSums;
 use crate::{
     FileLayout, Io, Segment, StorageError, Store, StorePath, Upload, WriteSource, WrittenFile, WrittenSegment,
 };
 
-/// Bytes are checksummed and then written in pieces of this size, so that the second pass finds them in the cache.
-const PIECE: usize = Io::WRITE_BUFFER as usize;
 /// Shorter pieces are gathered, so that small tensors do not cost a write each.
 const GATHER: usize = 64 << 10;
 
@@ -19,7 +20,7 @@ pub(crate) async fn write_file(
     io: &Io<'_>,
 ) -> Result<WrittenFile, StorageError> {
     let upload = store.create(&layout.path, layout.expected_size).await?;
-    let mut file = OpenFile { upload, path: layout.path, position: 0, gathered: Vec::new(), io };
+    let mut file = OpenFile { upload, path: layout.path, position: 0, gathered: Vec::new(), encoding: None, io };
     let mut segments = Vec::with_capacity(layout.segments.len());
     for segment in layout.segments {
         match file.write(segment, &segments, source).await {
@@ -34,31 +35,31 @@ pub(crate) async fn write_file(
     file.finish(segments).await
 }
 
-/// Copies bytes from an offset on.
-type ReadAt<'a> = dyn Fn(u64, &mut [u8]) -> Result<(), DataError> + Sync + 'a;
-
-struct OpenFile<'a> {
+pub(super) struct OpenFile<'a> {
     upload: Box<dyn Upload>,
-    path: StorePath,
+    pub(super) path: StorePath,
     position: u64,
     gathered: Vec<u8>,
+    /// What bytes go through before they are written, for a while.
+    pub(super) encoding: Option<Encoding>,
     io: &'a Io<'a>,
 }
 
 impl OpenFile<'_> {
-    async fn write(
+    pub(super) async fn write(
         &mut self,
         segment: Segment,
         before: &[WrittenSegment],
         source: &dyn WriteSource,
     ) -> Result<WrittenSegment, StorageError> {
-        let offset = self.position;
+        let offset = self.position();
         let (mut written_item, mut checksums) = (None, Vec::new());
         match segment {
             Segment::Bytes(bytes) => self.put(&bytes).await?,
             Segment::Late(late) => self.put(&late(before)?).await?,
+            Segment::Encoded(encoded) => return self.write_encoded(encoded, source).await,
             Segment::Align(to) => {
-                let padding = self.position.next_multiple_of(to.max(1)) - self.position;
+                let padding = offset.next_multiple_of(to.max(1)) - offset;
                 self.put(&vec![0; padding as usize]).await?;
             }
             Segment::Item { item, checksum_block } => {
@@ -66,7 +67,7 @@ impl OpenFile<'_> {
                 let mut sums = BlockSums::new(checksum_block);
                 self.put_item(&content, &mut sums).await?;
                 checksums = sums.finish();
-                let length = self.position - offset;
+                let length = self.position() - offset;
                 if let WriteWhat::Chunk(_, expected) = &item.what
                     && *expected != length
                 {
@@ -76,48 +77,13 @@ impl OpenFile<'_> {
                 written_item = Some(item);
             }
         }
-        Ok(WrittenSegment { offset, length: self.position - offset, item: written_item, checksums })
+        Ok(WrittenSegment { offset, length: self.position() - offset, item: written_item, checksums })
     }
 
     async fn put_item(&mut self, content: &Source<'_>, sums: &mut BlockSums) -> Result<(), StorageError> {
-        let failed = |source: DataError, path: &StorePath| StorageError::Source { path: path.clone(), source };
-        match content {
-            Source::Bytes(bytes) => self.put_summed(bytes, sums).await,
-            Source::View(view) => match view.as_bytes() {
-                Some(bytes) => self.put_summed(bytes, sums).await,
-                None => {
-                    let read = |offset: u64, out: &mut [u8]| view.read_at(offset, out).map_err(DataError::from);
-                    self.put_staged(view.nbytes(), &read, sums).await
-                }
-            },
-            Source::Lazy(lazy) => {
-                let length = byte_length(content);
-                self.put_staged(length, &|offset, out| lazy.read_at(offset, out), sums).await
-            }
-            Source::Shared(shared) => {
-                let length = byte_length(content);
-                self.put_staged(length, &|offset, out| shared.read_at(offset, out), sums).await
-            }
-            other => Err(failed(format!("{other:?} cannot be written").into(), &self.path)),
-        }
-    }
-
-    /// Bytes that must be copied together first, in pieces.
-    async fn put_staged(&mut self, length: u64, read: &ReadAt<'_>, sums: &mut BlockSums) -> Result<(), StorageError> {
-        let mut stage = vec![0; length.min(PIECE as u64) as usize];
-        let mut offset = 0;
-        while offset < length {
-            let piece = &mut stage[..(length - offset).min(PIECE as u64) as usize];
-            let failed = |source| StorageError::Source { path: self.path.clone(), source };
-            read(offset, piece).map_err(failed)?;
-            self.put_summed(piece, sums).await?;
-            offset += piece.len() as u64;
-        }
-        Ok(())
-    }
-
-    async fn put_summed(&mut self, bytes: &[u8], sums: &mut BlockSums) -> Result<(), StorageError> {
-        for piece in bytes.chunks(PIECE) {
+        let path = self.path.clone();
+        let mut pieces = Pieces::of(content, &path)?;
+        while let Some(piece) = pieces.next(&path)? {
             sums.add(piece);
             self.put(piece).await?;
         }
@@ -125,6 +91,10 @@ impl OpenFile<'_> {
     }
 
     async fn put(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        if self.encoding.is_some() { self.put_encoded(bytes).await } else { self.put_as_is(bytes).await }
+    }
+
+    pub(super) async fn put_as_is(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
         self.position += bytes.len() as u64;
         if bytes.len() < GATHER {
             self.gathered.extend_from_slice(bytes);
@@ -135,6 +105,11 @@ impl OpenFile<'_> {
             self.io.advance(bytes.len() as u64);
             Ok(())
         }
+    }
+
+    /// How many bytes were written; while they are encoded, how many went in.
+    pub(super) fn position(&self) -> u64 {
+        self.encoding.as_ref().map_or(self.position, Encoding::position)
     }
 
     async fn flush(&mut self) -> Result<(), StorageError> {
@@ -155,48 +130,5 @@ impl OpenFile<'_> {
         } else {
             Err(StorageError::LostWrite { path, expected: size, found: stored.size })
         }
-    }
-}
-
-fn byte_length(content: &Source<'_>) -> u64 {
-    content.tensor_type().map_or(0, |(dtype, shape)| shape.iter().product::<u64>() * dtype.size())
-}
-
-/// CRC-32 checksums of the blocks of a stream.
-struct BlockSums {
-    block: u64,
-    filled: u64,
-    hasher: crc32fast::Hasher,
-    sums: Vec<u32>,
-}
-
-impl BlockSums {
-    fn new(block: u64) -> Self {
-        Self { block, filled: 0, hasher: crc32fast::Hasher::new(), sums: Vec::new() }
-    }
-
-    fn add(&mut self, mut bytes: &[u8]) {
-        while self.block > 0 && !bytes.is_empty() {
-            let len = (self.block - self.filled).min(bytes.len() as u64);
-            let (now, later) = bytes.split_at(len as usize);
-            self.hasher.update(now);
-            self.filled += len;
-            if self.filled == self.block {
-                self.close();
-            }
-            bytes = later;
-        }
-    }
-
-    fn close(&mut self) {
-        self.sums.push(std::mem::take(&mut self.hasher).finalize());
-        self.filled = 0;
-    }
-
-    fn finish(mut self) -> Vec<u32> {
-        if self.filled > 0 {
-            self.close();
-        }
-        self.sums
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use dcp_types::WriteItem;
 
+use super::Encoded;
 use crate::{StorageError, StorePath};
 
 /// A file that a rank writes.
@@ -34,6 +35,8 @@ pub enum Segment {
     },
     /// Bytes that depend on what was written before them.
     Late(Late),
+    /// Segments that are encoded together.
+    Encoded(Encoded),
 }
 
 /// Makes bytes from the segments that were written before.
@@ -70,6 +73,7 @@ impl fmt::Debug for Segment {
             Self::Align(to) => write!(f, "Align({to})"),
             Self::Item { item, .. } => write!(f, "Item({item:?})"),
             Self::Late(_) => f.write_str("Late"),
+            Self::Encoded(encoded) => write!(f, "{encoded:?}"),
         }
     }
 }

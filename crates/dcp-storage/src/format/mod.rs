@@ -1,15 +1,22 @@
 //! How parts become bytes in named files, and what the index looks like.
 
 mod ask;
+mod companions;
+mod encoded;
 mod layout;
 mod locate;
+mod one_file;
 mod steps;
 mod stream;
 
 pub use ask::{Ask, Need, Reply, Step};
+pub use companions::Companions;
+pub use encoded::Encoded;
 pub use layout::{FileLayout, Late, Segment, WrittenFile, WrittenSegment};
 pub use locate::{BlockChecks, Extent, Layout, Locator, PostStep};
+pub use one_file::{OneFile, Piece, PlacedChunk, TensorsWritten};
 pub(crate) use steps::Steps;
+pub(crate) use stream::longest_value;
 pub use stream::{Decoded, Decoder, Stream, StreamCodec};
 
 use std::fmt;
@@ -24,7 +31,7 @@ use crate::{Generation, StorageError, StorePath};
 ///
 /// # Contract
 /// * The same arguments give the same result; nothing is remembered between calls.
-/// * `lay_out` uses each of the rank's items exactly once, and names files that no other rank and no other generation uses.
+/// * `lay_out` uses each of the rank's items exactly once (but for values that are [collected](Companions::collected)), and names files that no other rank and no other generation uses.
 /// * Nothing is believed that comes from a file: sizes are checked with overflow in mind, paths are parsed, and memory is taken
 ///   only for what is really there.
 pub trait Format: fmt::Debug + Send + Sync {
@@ -34,9 +41,20 @@ pub trait Format: fmt::Debug + Send + Sync {
     /// The object whose publication makes a checkpoint exist.
     fn index_path(&self) -> StorePath;
 
-    /// Whether a checkpoint is one file, at a place that is [one object](crate::OneObject).
+    /// How a checkpoint is written that is one file, at a place that is [one object](crate::OneObject). `None` for formats of several
+    /// files.
+    fn one_file(&self) -> Option<&dyn OneFile> {
+        None
+    }
+
+    /// Whether a checkpoint is one file.
     fn is_one_file(&self) -> bool {
-        false
+        self.one_file().is_some()
+    }
+
+    /// The small objects that the format has beside its index, if it has some.
+    fn companions(&self) -> Option<&dyn Companions> {
+        None
     }
 
     /// The endings of names, as `pt`, that tell this format of a file or directory that is yet to be written. They are other names of the

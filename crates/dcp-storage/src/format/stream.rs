@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use dcp_types::ReadItem;
 
-use super::Layout;
-use crate::{StorageError, StorePath};
+use super::{BlockChecks, Extent, Layout};
+use crate::{Layers, StorageError, StorePath};
 
 /// An encoded payload: it has no ranges, and is decoded once in a call for everything that is wanted of it.
+///
+/// What is read is compared with its checksums, if it has any; then its transforms are undone; then its codec takes the frame off that the format
+/// puts around payloads.
 ///
 /// It need not be believed: a chunk must decode to just the bytes that its layout needs (or to more, where it has a `first` or
 /// `strides`), a value to at most 32 MiB and 8 times its encoded length. Memory takes any order of dimensions as it comes. For
@@ -22,11 +25,23 @@ pub struct Stream {
     pub offset: u64,
     /// How many there are.
     pub length: u64,
-    /// What decodes them.
-    pub codec: Arc<dyn StreamCodec>,
+    /// The transforms that are undone first. If one of them is missing, nothing can be read but the checksums.
+    pub layers: Layers,
+    /// What decodes the rest; nothing if that is the payload itself, row-major and little-endian.
+    pub codec: Option<Arc<dyn StreamCodec>>,
+    /// Checksums of the bytes as they are stored, if the format has any.
+    pub checks: Option<BlockChecks>,
 }
 
-/// An encoding.
+impl Stream {
+    /// Its bytes as they are stored.
+    pub(crate) fn stored(&self) -> Extent {
+        let Self { file, offset, length, checks, .. } = self.clone();
+        Extent { file, offset, length, layout: Layout::default(), checks }
+    }
+}
+
+/// An encoding of a format's own.
 pub trait StreamCodec: fmt::Debug + Send + Sync {
     /// Something that decodes one stream, which holds an item, from the start.
     ///
@@ -70,12 +85,27 @@ pub struct Decoded {
     pub produced: usize,
 }
 
-/// The same place, decoded by the same codec.
+/// The same place, decoded in the same way.
 impl PartialEq for Stream {
     fn eq(&self, other: &Self) -> bool {
         let place = |stream: &Self| (stream.offset, stream.length);
-        self.file == other.file && place(self) == place(other) && Arc::ptr_eq(&self.codec, &other.codec)
+        let is_same_codec = match (&self.codec, &other.codec) {
+            (Some(codec), Some(other)) => Arc::ptr_eq(codec, other),
+            (codec, other) => codec.is_none() && other.is_none(),
+        };
+        self.file == other.file
+            && place(self) == place(other)
+            && is_same_codec
+            && self.layers == other.layers
+            && self.checks == other.checks
     }
 }
 
 impl Eq for Stream {}
+
+/// The most bytes that a value may decode to of which so many are stored: memory is not taken for what a few bytes claim.
+pub(crate) fn longest_value(stored: u64) -> u64 {
+    const LEAST: u64 = 32 << 20;
+    const RATIO: u64 = 8;
+    LEAST.saturating_add(stored.saturating_mul(RATIO))
+}

@@ -127,6 +127,17 @@ defects! {
     FailsToDiscardNothing => discard_of_nothing_succeeds;
     NamesOnlyItsOwnUnfinished => other_handle_sees_and_discards_unfinished_upload;
 
+    // Shared uploads.
+    ShowsSharedObjectsBeforeCompletion => shared_object_appears_when_it_is_completed;
+    HandsAppend => shared_object_appears_when_it_is_completed, hands_write_side_by_side;
+    FillsWhatNobodyWrites => what_nobody_writes_is_zero;
+    TakesSharedObjectsOfAnySize => more_than_was_to_be_written_is_an_error;
+    CompletionReplaces => completion_replaces_only_as_it_may;
+    CompletionNeverReplaces => completion_replaces_only_as_it_may;
+    AbortKeepsTheSharedUpload => aborted_shared_upload_leaves_nothing;
+    NamesNoSharedUpload => shared_upload_is_unfinished_until_it_is_completed;
+    DiscardsNoSharedUpload => shared_upload_is_unfinished_until_it_is_completed;
+
     // Other handles.
     LosesAllOnReopen => other_handle_sees_finished_upload, other_handle_sees_published_object;
     CachesHeadsInTheHandle => other_handle_sees_delete;

@@ -2,6 +2,7 @@
 
 mod defect;
 mod reads;
+mod shared;
 mod upload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use async_trait::async_trait;
-use dcp_storage::{MemoryStore, ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, Upload, Version};
+use dcp_storage::{
+    MemoryStore, ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, Upload, Version,
+};
 
 pub(crate) use defect::Defect;
 
@@ -75,6 +78,10 @@ impl Broken {
 impl Store for Broken {
     fn location(&self) -> String {
         format!("a store that {:?}", self.defect)
+    }
+
+    fn shared(&self) -> Option<&dyn SharedUploads> {
+        Some(self)
     }
 
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
@@ -245,13 +252,15 @@ impl Store for Broken {
     }
 
     async fn unfinished(&self) -> Result<Vec<StorePath>, StorageError> {
-        let begun = locked(&self.shared.begun);
-        let seen = begun.iter().filter(|(.., handle)| match self.defect {
+        let is_seen = |handle: usize| match self.defect {
             Defect::NamesNoUnfinished => false,
-            Defect::NamesOnlyItsOwnUnfinished => *handle == self.handle,
+            Defect::NamesOnlyItsOwnUnfinished => handle == self.handle,
             _ => true,
-        });
-        let mut names: Vec<_> = seen.map(|(path, ..)| path.clone()).collect();
+        };
+        let mut names: Vec<_> = {
+            let begun = locked(&self.shared.begun);
+            begun.iter().filter(|(.., handle)| is_seen(*handle)).map(|(path, ..)| path.clone()).collect()
+        };
         match self.defect {
             Defect::NamesEachUploadUnfinished => return Ok(names),
             Defect::NamesUnfinishedByDirectory => {
@@ -260,10 +269,16 @@ impl Store for Broken {
             _ => {}
         }
         names.dedup();
+        if !self.is(Defect::NamesNoSharedUpload) {
+            names.extend(self.inner.unfinished().await?);
+        }
         Ok(names)
     }
 
     async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
+        if !self.is(Defect::DiscardsNoSharedUpload) {
+            self.inner.discard_unfinished(path).await?;
+        }
         let hit = |begun: &Ticket| match self.defect {
             Defect::DiscardsNothing => false,
             Defect::DiscardsByText => begun.0.as_str().starts_with(path.as_str()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dcp_storage::{
-    Decoded, Decoder, Io, Layout, Locator, PostStep, ReadReport, StorageError, Stream, StreamCodec, Verify,
+    Decoded, Decoder, Io, Layers, Layout, Locator, PostStep, ReadReport, StorageError, Stream, StreamCodec, Verify,
 };
 use dcp_types::{DType, Dest, EntryKind, ReadItem, ReadWhat, Region, ViewMut};
 
@@ -101,7 +101,8 @@ fn payload(length: usize) -> Vec<u8> {
 fn stream(encoded: &[u8], codec: &Arc<Repeats>) -> (Vec<u8>, Locator) {
     let file = [b"else", encoded].concat();
     let codec = Arc::clone(codec) as Arc<dyn StreamCodec>;
-    (file, Locator::Stream(Stream { file: path(), offset: 4, length: encoded.len() as u64, codec }))
+    let (length, layers) = (encoded.len() as u64, Layers::default());
+    (file, Locator::Stream(Stream { file: path(), offset: 4, length, layers, codec: Some(codec), checks: None }))
 }
 
 fn place(kind: EntryKind, encoded: &[u8], codec: Repeats) -> (Place, Arc<Repeats>) {

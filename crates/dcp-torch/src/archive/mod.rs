@@ -95,7 +95,7 @@ impl Archive {
 
     /// Stands for this archive: its table of contents, with checksums where there are any, and its pickle.
     pub(crate) fn fingerprint(&self, pickle: &[u8]) -> Digest {
-        Digest::of(format!("{:?} {:?}", self.directory, Digest::of(pickle)).as_bytes())
+        Digest::of(format!("{:?} {:?}", self.directory.entries(), Digest::of(pickle)).as_bytes())
     }
 
     /// The pickle, if it is not too long, and where it starts.

@@ -32,15 +32,26 @@ const DESCRIPTOR: u16 = 0x8;
 const NAMES: [u64; 2] = [2_908_468_677_762_923_104, 15_728_199_511_854_643_026];
 
 impl ArchiveWriter {
-    /// An archive that begins with a pickle and all that says how to read the rest.
+    /// An archive in PyTorch's own order, which begins with a pickle and all that says how to read the rest.
     pub(crate) fn new(pickle: &[u8]) -> Self {
-        let mut writer = Self { out: Vec::new(), position: 0, written: Vec::new(), id: 0 };
+        let mut writer = Self::storages_first();
         for (name, content) in
             [("data.pkl", pickle), (".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little")]
         {
             writer.record(name, content);
         }
         writer
+    }
+
+    /// An archive that begins with storages; the [pickle](Self::pickle) comes later.
+    pub(crate) fn storages_first() -> Self {
+        Self { out: Vec::new(), position: 0, written: Vec::new(), id: 0 }
+    }
+
+    /// The pickle behind storages. Without a format version, from which PyTorch would conclude that they lie in its own order.
+    pub(crate) fn pickle(&mut self, pickle: &[u8]) {
+        self.record("data.pkl", pickle);
+        self.record("byteorder", b"little");
     }
 
     /// A storage.

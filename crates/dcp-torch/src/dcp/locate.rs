@@ -4,14 +4,15 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use dcp_storage::{Ask, Extent, Layout, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Stream};
+use dcp_storage::{
+    Ask, Extent, Layout, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Stream, StreamCodec,
+};
 use dcp_types::{Fqn, ReadItem, ReadWhat, TensorEntry};
 
 use super::blob::{Blob, is_blob};
 use super::opened::{ItemPlace, OpenedDcp};
-use super::stream::ZstdItem;
+use super::stream::TensorInArchive;
 use crate::archive::{Archive, Known, Lack, malformed};
-use crate::metadata::Transform;
 use crate::object::{self, TensorRef};
 
 /// Of a large archive this much is read at once from either end: what it needs but for the tensor itself.
@@ -121,7 +122,7 @@ impl Locate {
                 return Err(StorageError::Corrupt { path: file, offset, reason });
             }
             let located = match self.opened.located(item) {
-                None => self.without_looking(item, &place)?,
+                None => self.without_looking(item, &place),
                 remembered => remembered,
             };
             if located.is_some() {
@@ -186,26 +187,24 @@ impl Locate {
     }
 
     /// Values are read whole, and streams cannot be looked into.
-    fn without_looking(&self, item: &ReadItem, place: &ItemPlace) -> Result<Option<Locator>, StorageError> {
-        let ItemPlace { file, offset, length, transforms } = place.clone();
-        Ok(match (&item.what, transforms) {
-            (what, [Transform::Zstd]) => {
-                let sizes = match what {
-                    ReadWhat::Region { chunk, .. } => Some(chunk.region.sizes().to_vec()),
-                    ReadWhat::Value => None,
-                };
-                let chunk = self.tensor(item).map(|tensor| tensor.dtype).zip(sizes);
-                Some(Locator::Stream(Stream { file, offset, length, codec: Arc::new(ZstdItem { chunk }) }))
+    fn without_looking(&self, item: &ReadItem, place: &ItemPlace) -> Option<Locator> {
+        let ItemPlace { file, offset, length, layers } = place.clone();
+        match &item.what {
+            _ if !layers.is_empty() => {
+                let codec = self.codec(item);
+                Some(Locator::Stream(Stream { file, offset, length, layers, codec, checks: None }))
             }
-            (_, [_, _, ..]) => {
-                let what = format!("{} transforms on {}", transforms.len(), self.fqn(item));
-                return Err(StorageError::Unreadable { path: file, offset, what });
-            }
-            (ReadWhat::Value, []) => {
+            ReadWhat::Value => {
                 Some(Locator::Extent(Extent { file, offset, length, layout: Layout::default(), checks: None }))
             }
-            (ReadWhat::Region { .. }, []) => None,
-        })
+            ReadWhat::Region { .. } => None,
+        }
+    }
+
+    /// What takes the archive off a tensor in a stream. A value is the whole archive.
+    fn codec(&self, item: &ReadItem) -> Option<Arc<dyn StreamCodec>> {
+        let (ReadWhat::Region { chunk, .. }, Some(tensor)) = (&item.what, self.tensor(item)) else { return None };
+        Some(Arc::new(TensorInArchive { dtype: tensor.dtype, sizes: chunk.region.sizes().to_vec() }))
     }
 
     /// Finds an item's bytes.

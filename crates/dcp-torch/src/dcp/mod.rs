@@ -1,6 +1,7 @@
 //! PyTorch's distributed checkpoints: a directory of `.metadata` and `.distcp` files.
 
 mod blob;
+mod companion;
 mod format;
 mod head;
 mod join;

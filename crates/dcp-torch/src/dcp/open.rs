@@ -3,17 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dcp_storage::{Ask, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness};
+use dcp_storage::{Ask, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath, Strictness, Transforms};
 use dcp_types::{Digest, Rank};
 
+use super::companion;
 use super::format::index_path;
 use super::opened::OpenedDcp;
+use crate::beside::{LARGE, beside};
 use crate::metadata;
 use crate::saved::{ReadSaved, SavedFile};
 
 /// The machine that opens: needs the index, or those of all ranks, then what Lightning has put beside it.
 pub(super) struct Open {
     strictness: Strictness,
+    transforms: Transforms,
     stage: Stage,
 }
 
@@ -28,8 +31,8 @@ enum Stage {
 }
 
 impl Open {
-    pub(super) fn new(strictness: Strictness) -> Self {
-        Self { strictness, stage: Stage::Begin }
+    pub(super) fn new(strictness: Strictness, transforms: Transforms) -> Self {
+        Self { strictness, transforms, stage: Stage::Begin }
     }
 
     fn read_index(&mut self, files: Vec<StorePath>, companion: Option<u64>) -> Step<Arc<dyn OpenedCheckpoint>> {
@@ -43,16 +46,14 @@ impl Open {
         files: &[(StorePath, Bytes)],
         companion: Option<SavedFile>,
     ) -> Result<Arc<dyn OpenedCheckpoint>, StorageError> {
-        let (index, findings) = metadata::decode(files, self.strictness)?;
-        let fingerprint = match files {
-            [(_, only)] => Digest::of(only),
-            several => {
-                let digests = several.iter().map(|(path, bytes)| format!("{path} {:?} ", Digest::of(bytes)));
-                Digest::of(digests.collect::<String>().as_bytes())
-            }
-        };
+        let decode = || metadata::decode(files, self.strictness);
+        let is_large = files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() >= LARGE;
+        let (fingerprint, decoded) = if is_large { beside(|| fingerprint_of(files), decode) } else { (None, decode()) };
+        let (index, findings) = decoded?;
+        let fingerprint = fingerprint.unwrap_or_else(|| fingerprint_of(files));
         let path = files.first().map_or_else(index_path, |(path, _)| path.clone());
-        Ok(Arc::new(OpenedDcp::new(index, findings, fingerprint, path, companion.map(Arc::new), self.strictness)?))
+        let (companion, transforms) = (companion.map(Arc::new), self.transforms.clone());
+        Ok(Arc::new(OpenedDcp::new(index, findings, fingerprint, path, companion, self.strictness, transforms)?))
     }
 }
 
@@ -63,7 +64,7 @@ impl Ask for Open {
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Begin => {
                 self.stage = Stage::Presence;
-                Ok(Step::Needs(vec![Need::Presence(index_path()), Need::Presence(companion_path())]))
+                Ok(Step::Needs(vec![Need::Presence(index_path()), Need::Presence(companion::path())]))
             }
             Stage::Presence => match replies.as_slice() {
                 [Reply::Presence(Some(_)), Reply::Presence(companion)] => {
@@ -79,8 +80,11 @@ impl Ask for Open {
                 let mut files: Vec<_> =
                     objects.into_iter().filter_map(|object| Some((rank_of(&object.path)?, object.path))).collect();
                 files.sort();
-                if files.is_empty() {
-                    return Err(nothing());
+                match files.first() {
+                    None => return Err(nothing()),
+                    Some((0, _)) => {}
+                    // It is the last to be written, and PyTorch begins with it as well.
+                    Some((_, found)) => return Err(unfinished(found.clone())),
                 }
                 Ok(self.read_index(files.into_iter().map(|(_, path)| path).collect(), None))
             }
@@ -93,7 +97,7 @@ impl Ask for Open {
                 match companion {
                     None => Ok(Step::Done(self.decode(&files, None)?)),
                     Some(size) => {
-                        let mut read = ReadSaved::new(companion_path(), size);
+                        let mut read = ReadSaved::new(companion::path(), size);
                         let step = read.next(Vec::new())?;
                         self.go_on(files, read, step)
                     }
@@ -125,11 +129,14 @@ impl Open {
     }
 }
 
-/// What Lightning saves beside the tensors: everything else of the state (`lightning/fabric/strategies/fsdp.py`, `_METADATA_FILENAME`).
-fn companion_path() -> StorePath {
-    match StorePath::parse("meta.pt") {
-        Ok(path) => path,
-        Err(_) => unreachable!("a constant that is a valid path"),
+/// The digest of an index, or of those of all ranks.
+fn fingerprint_of(files: &[(StorePath, Bytes)]) -> Digest {
+    match files {
+        [(_, only)] => Digest::of(only),
+        several => {
+            let digests = several.iter().map(|(path, bytes)| format!("{path} {:?} ", Digest::of(bytes)));
+            Digest::of(digests.collect::<String>().as_bytes())
+        }
     }
 }
 
@@ -137,6 +144,10 @@ fn companion_path() -> StorePath {
 pub(super) fn rank_of(path: &StorePath) -> Option<Rank> {
     let rank = path.as_str().strip_prefix("__")?.strip_suffix(".metadata")?;
     rank.parse().ok().filter(|parsed: &Rank| parsed.to_string() == rank)
+}
+
+fn unfinished(found: StorePath) -> StorageError {
+    StorageError::Unfinished { location: "the given place".into(), found }
 }
 
 fn nothing() -> StorageError {

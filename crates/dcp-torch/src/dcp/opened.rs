@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use dcp_storage::{Ask, Finding, Locator, OpenedCheckpoint, StorageError, StorePath, Strictness};
+use dcp_storage::{Ask, Finding, Layers, Locator, OpenedCheckpoint, StorageError, StorePath, Strictness, Transforms};
 use dcp_types::{Digest, Metadata, ReadItem, ReadWhat, Value};
 
 use super::blob::Blob;
 use super::join::Join;
 use super::locate::Locate;
 use crate::archive::Lack;
-use crate::metadata::{Index, Place, Transform};
+use crate::metadata::{Index, Place};
 use crate::object;
 use crate::saved::{LocateSaved, SavedFile};
 
@@ -30,6 +30,8 @@ pub(super) struct OpenedDcp {
     /// The index, for messages.
     index_path: StorePath,
     strictness: Strictness,
+    /// What is known besides what is known anyway.
+    transforms: Transforms,
     found: Mutex<Found>,
 }
 
@@ -47,7 +49,7 @@ pub(super) struct ItemPlace {
     pub(super) file: StorePath,
     pub(super) offset: u64,
     pub(super) length: u64,
-    pub(super) transforms: &'static [Transform],
+    pub(super) layers: Layers,
 }
 
 impl OpenedDcp {
@@ -58,13 +60,14 @@ impl OpenedDcp {
         index_path: StorePath,
         companion: Option<Arc<SavedFile>>,
         strictness: Strictness,
+        transforms: Transforms,
     ) -> Result<Self, StorageError> {
         let metadata = match &companion {
             None => Arc::clone(index.metadata()),
             Some(companion) => Arc::new(companion.metadata_after(index.metadata())?),
         };
         let found = Mutex::default();
-        Ok(Self { metadata, index, companion, findings, fingerprint, index_path, strictness, found })
+        Ok(Self { metadata, index, companion, findings, fingerprint, index_path, strictness, transforms, found })
     }
 
     /// Where an item of the index lies, if there is such an item.
@@ -74,7 +77,8 @@ impl OpenedDcp {
             ReadWhat::Value => self.index.value(item.entry),
         };
         let Place { file, offset, length, transforms } = place?;
-        Some(ItemPlace { file: file.clone(), offset, length, transforms })
+        let layers = self.transforms.layers(transforms.iter().map(AsRef::as_ref));
+        Some(ItemPlace { file: file.clone(), offset, length, layers })
     }
 
     /// The leaf of the companion that an entry is, if it is one.

@@ -4,31 +4,23 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use bytes::Bytes;
-use dcp_storage::{DataName, FileLayout, Generation, Segment, StorageError, WrittenSegment};
-use dcp_types::{DType, GlobalPlan, Rank, Segment as Step, WriteItem, WriteWhat};
+use dcp_storage::{DataName, Encoded, FileLayout, Generation, Segment, StorageError, Transforms, WrittenSegment};
+use dcp_types::{DType, GlobalPlan, Rank, WriteItem, WriteWhat};
 
 use super::format::unsupported;
 use crate::object::TensorArchive;
 
-/// Whether PyTorch has a place for everything: its paths lead through dicts and lists only.
-pub(super) fn check(plan: &GlobalPlan) -> Result<(), StorageError> {
-    let in_tuple = |step: &Step| matches!(step, Step::TupleItem(_));
-    match plan.metadata().entries().find(|(_, entry)| entry.path.segments().iter().any(in_tuple)) {
-        Some((_, entry)) => Err(unsupported(format!("{}: a tensor or dict inside a tuple; use a list", entry.path))),
-        None => Ok(()),
-    }
-}
-
 pub(super) fn lay_out(
     plan: &GlobalPlan,
+    items: Vec<WriteItem>,
     rank: Rank,
     generation: Generation,
     files_per_rank: u32,
+    transforms: &Transforms,
 ) -> Result<Vec<FileLayout>, StorageError> {
-    check(plan)?;
-    let files = spread(plan.items_of(rank), files_per_rank);
+    let files = spread(items, files_per_rank);
     let numbered = (0..).zip(files).filter(|(_, file)| !file.values.is_empty() || !file.chunks.is_empty());
-    numbered.map(|(number, file)| file.layout(plan, DataName { rank, number, generation })).collect()
+    numbered.map(|(number, file)| file.layout(plan, DataName { rank, number, generation }, transforms)).collect()
 }
 
 /// What one file holds.
@@ -57,10 +49,13 @@ fn spread(items: Vec<WriteItem>, files_per_rank: u32) -> Vec<Planned> {
 }
 
 impl Planned {
-    fn layout(self, plan: &GlobalPlan, name: DataName) -> Result<FileLayout, StorageError> {
-        let mut expected_size = self.values.is_empty().then_some(0u64);
+    fn layout(self, plan: &GlobalPlan, name: DataName, transforms: &Transforms) -> Result<FileLayout, StorageError> {
+        let is_known = self.values.is_empty() && transforms.is_empty();
+        let mut expected_size = is_known.then_some(0u64);
         let mut segments = Vec::with_capacity(self.values.len() + 3 * self.chunks.len());
-        segments.extend(self.values.into_iter().map(|item| Segment::Item { item, checksum_block: 0 }));
+        for item in self.values {
+            add(&mut segments, [Segment::Item { item, checksum_block: 0 }], transforms);
+        }
         for item in self.chunks {
             let (dtype, sizes, length) = kind(plan, &item)?;
             let around = archive(dtype, &sizes)?;
@@ -68,12 +63,23 @@ impl Planned {
             expected_size = expected_size.and_then(|size| size.checked_add(frame)?.checked_add(length));
             // Made when its turn comes: heads of many small tensors are more than the tensors.
             let of_tail = sizes.clone();
-            segments.push(Segment::Late(Box::new(move |_| Ok(archive(dtype, &sizes)?.head.into()))));
+            let head = Segment::Late(Box::new(move |_| Ok(archive(dtype, &sizes)?.head.into())));
             // One checksum of it all.
-            segments.push(Segment::Item { item, checksum_block: u64::MAX });
-            segments.push(Segment::Late(Box::new(move |before| tail(dtype, &of_tail, before))));
+            let payload = Segment::Item { item, checksum_block: u64::MAX };
+            let tail = Segment::Late(Box::new(move |before| tail(dtype, &of_tail, before)));
+            add(&mut segments, [head, payload, tail], transforms);
         }
         Ok(FileLayout { path: name.path()?, expected_size, segments })
+    }
+}
+
+/// Adds the parts of one item: as they are, or as one that is encoded.
+fn add<const N: usize>(segments: &mut Vec<Segment>, parts: [Segment; N], transforms: &Transforms) {
+    if transforms.is_empty() {
+        segments.extend(parts);
+    } else {
+        let (transforms, parts) = (transforms.clone(), parts.into());
+        segments.push(Segment::Encoded(Encoded { transforms, segments: parts, checksum_block: 0 }));
     }
 }
 

@@ -6,11 +6,14 @@ use std::num::NonZeroU32;
 use dcp_storage::{StorageError, StorePath};
 use dcp_types::{DType, Fqn, Region, Shape, StatePath};
 
-use super::flaw::{Findings, Flaw, corrupt, short, unreadable};
+use super::extents::Extents;
+use super::flaw::{Findings, corrupt, short, unreadable};
+use super::lists::{ListNumber, Lists};
 use super::names;
-use super::states::{Object, Tensor, Top, leaf};
+use super::outline::{outline, rough_kinds};
+use super::states::{Object, Top, leaf};
 use super::storage;
-use super::words::{Atom, Class, Words};
+use super::words::{Atom, Words};
 use crate::pickle::{Node, unpickle};
 
 /// An entry as a file lists it.
@@ -41,7 +44,7 @@ pub(super) struct TensorDraft {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     pub(super) file: FileNumber,
-    pub(super) zstd: u8,
+    pub(super) transforms: ListNumber,
     pub(super) offset: u64,
     pub(super) length: u64,
 }
@@ -54,6 +57,8 @@ pub(super) type FileNumber = NonZeroU32;
 pub(super) struct Files {
     paths: Vec<StorePath>,
     numbers: HashMap<String, FileNumber>,
+    /// What was done to what lies in them.
+    pub(super) transforms: Lists<Box<str>>,
 }
 
 impl Files {
@@ -77,8 +82,8 @@ impl Files {
         Ok(number)
     }
 
-    pub(super) fn into_paths(self) -> Vec<StorePath> {
-        self.paths
+    pub(super) fn into_parts(self) -> (Vec<StorePath>, Lists<Box<str>>) {
+        (self.paths, self.transforms)
     }
 }
 
@@ -99,6 +104,8 @@ pub(super) enum RoughKind {
         dtype: DType,
         shape: Shape,
         regions: Vec<Region>,
+        /// Where each begins; nowhere if there is nothing in it. Beside the regions, as all of it is searched for every rank.
+        starts: Vec<Option<Extents>>,
         slots: Vec<Option<Slot>>,
     },
 }
@@ -145,8 +152,11 @@ fn entries<'a>(
 ) -> Result<Entries<'a>, StorageError> {
     let Node::Dict(listed) = &top.state_dict else { return Err(not_metadata(path, "something without a state dict")) };
     let planner = names::planner(&top.planner).map_err(|flaw| flaw.of(path, "planner_data"))?;
+    let listed = listed.borrow();
+    let outlines: Vec<_> = listed.iter().map(|(_, what)| outline(what, words)).collect();
+    let kinds = rough_kinds(&outlines, words.extent_list());
     let mut entries = Entries::new();
-    for (name, what) in listed.borrow().iter() {
+    for ((name, _), kind) in listed.iter().zip(kinds) {
         let Node::Str(name) = name else {
             findings.add(None, corrupt(path, format!("{} is the name of an entry", name.kind())))?;
             continue;
@@ -157,50 +167,13 @@ fn entries<'a>(
         }
         let fqn = Fqn::from(*name);
         let rough = names::path_of(name, planner.as_ref())
-            .and_then(|path| Ok(Rough { fqn: fqn.clone(), path, kind: kind(what, words)?, fault: None }));
+            .and_then(|path| Ok(Rough { fqn: fqn.clone(), path, kind: kind?, fault: None }));
         match rough {
             Ok(rough) => drop(entries.insert(name, rough)),
             Err(flaw) => findings.add(Some(fqn), flaw.of(path, name))?,
         }
     }
     Ok(entries)
-}
-
-fn kind<'a>(what: &Node<'a, Words<'a>>, words: &Words<'a>) -> Result<RoughKind, Flaw> {
-    match leaf(what) {
-        Some(Atom::Bytes) => return Ok(RoughKind::Value(None)),
-        Some(Atom::Flawed(flaw)) => return Err(words.flaw(flaw)),
-        _ => {}
-    }
-    let Node::Object(object) = what else { return Err(Flaw::corrupt(format_args!("it is {}", what.kind()))) };
-    match &*object.borrow() {
-        Object::Tensor(tensor) => self::tensor(tensor, words),
-        Object::New(Class::Bytes) => Ok(RoughKind::Value(None)),
-        _ => Err(Flaw::corrupt("it is neither a tensor nor an object")),
-    }
-}
-
-fn tensor<'a>(tensor: &Tensor<'a>, words: &Words<'a>) -> Result<RoughKind, Flaw> {
-    let shape = Shape::new(words.extents(tensor.size).iter().copied()).map_err(Flaw::corrupt)?;
-    let Node::List(chunks) = &tensor.chunks else { return Err(Flaw::corrupt("its chunks are no list")) };
-    let chunks = chunks.borrow();
-    let mut regions = Vec::with_capacity(chunks.len());
-    for chunk in chunks.iter() {
-        let region = match leaf(chunk) {
-            Some(Atom::Chunk { offsets, sizes }) => {
-                let [offsets, sizes] = [words.extents(offsets), words.extents(sizes)];
-                Region::new(offsets.iter().copied(), sizes.iter().copied()).map_err(Flaw::corrupt)?
-            }
-            Some(Atom::Flawed(flaw)) => return Err(words.flaw(flaw)),
-            _ => return Err(Flaw::corrupt(format_args!("{} as a chunk", chunk.kind()))),
-        };
-        if !region.fits(shape.dims()) {
-            return Err(Flaw::corrupt(format_args!("the chunk {region} is not inside {:?}", shape.dims())));
-        }
-        regions.push(region);
-    }
-    let slots = vec![None; regions.len()];
-    Ok(RoughKind::Tensor { dtype: tensor.dtype, shape, regions, slots })
 }
 
 impl Rough {
@@ -215,7 +188,7 @@ impl Rough {
         };
         let kind = match self.kind {
             RoughKind::Value(slot) => Kind::Value(slot.ok_or_else(|| missing(&"the object"))?),
-            RoughKind::Tensor { dtype, shape, mut regions, slots } => {
+            RoughKind::Tensor { dtype, shape, mut regions, slots, .. } => {
                 let mut places = Vec::with_capacity(slots.len());
                 for (region, slot) in regions.iter().zip(slots).filter(|(region, _)| !region.is_empty()) {
                     places.push(slot.ok_or_else(|| missing(&format_args!("the chunk {region}")))?);

@@ -7,14 +7,15 @@ use dcp_types::{Chunk, ChunkList, Chunks, Entry, EntryKind, Metadata, Region, Te
 
 use super::draft::{Draft, Files, Kind, Slot, TensorDraft};
 use super::flaw::{Findings, corrupt, short};
+use super::lists::Lists;
 use super::merge;
-use super::states::MOST_TRANSFORMS;
 
 /// An index of a checkpoint of PyTorch.
 #[derive(Debug)]
 pub(crate) struct Index {
     metadata: Arc<Metadata>,
     files: Vec<StorePath>,
+    transforms: Lists<Box<str>>,
     /// By entry and chunk.
     slots: Vec<Box<[Slot]>>,
 }
@@ -28,15 +29,8 @@ pub(crate) struct Place<'i> {
     pub(crate) offset: u64,
     /// Its length in bytes. `offset + length` does not overflow an `i64`.
     pub(crate) length: u64,
-    /// What was done to the bytes, in the order of writing.
-    pub(crate) transforms: &'static [Transform],
-}
-
-/// Something done to the bytes of an item when it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transform {
-    /// Compressed with zstd, in one frame.
-    Zstd,
+    /// The descriptors of what was done to the bytes, in the order in which it is undone.
+    pub(crate) transforms: &'i [Box<str>],
 }
 
 impl Index {
@@ -71,9 +65,8 @@ impl Index {
     }
 
     fn place(&self, slot: &Slot) -> Option<Place<'_>> {
-        const LAYERS: [Transform; MOST_TRANSFORMS] = [Transform::Zstd; MOST_TRANSFORMS];
         let file = self.files.get(slot.file.get() as usize - 1)?;
-        let transforms = LAYERS.get(..slot.zstd.into())?;
+        let transforms = self.transforms.get(slot.transforms);
         Some(Place { file, offset: slot.offset, length: slot.length, transforms })
     }
 }
@@ -119,7 +112,8 @@ pub(super) fn build(
         (Err(fault), Some(path)) => return Err(corrupt(&path, fault.to_string())),
         (Err(_), None) => Metadata::default(),
     };
-    Ok(Index { metadata: Arc::new(metadata), files: files.into_paths(), slots })
+    let (files, transforms) = files.into_parts();
+    Ok(Index { metadata: Arc::new(metadata), files, transforms, slots })
 }
 
 /// A tensor whose chunks cover it, each element once.

@@ -5,15 +5,20 @@
 //! must be a sound state dict, every tensor covered exactly once, and becomes the [`Index`]. What is written ([`write`]) is one file.
 
 mod draft;
+mod extents;
 mod flaw;
 mod generation;
 mod index;
+mod lists;
 mod merge;
 mod names;
+mod outline;
+mod scope;
 mod states;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod words;
 mod write;
 
@@ -21,7 +26,8 @@ use bytes::Bytes;
 use dcp_storage::{Finding, StorageError, StorePath, Strictness};
 
 pub(crate) use generation::generation;
-pub(crate) use index::{Index, Place, Transform};
+pub(crate) use index::{Index, Place};
+pub(crate) use scope::Scope;
 pub(crate) use write::{Places, encode};
 
 use draft::Files;

@@ -1,9 +1,12 @@
 //! The objects of a `.metadata`, made compact as soon as their state is known.
 
+use dcp_storage::Transforms;
 use dcp_types::DType;
 
-use super::flaw::{Flaw, short};
-use super::words::{Atom, Class, Extents, FOREIGN_DTYPES, Words};
+use super::extents::Extents;
+use super::flaw::Flaw;
+use super::lists::{ListNumber, NO_TRANSFORMS};
+use super::words::{Atom, Class, FOREIGN_DTYPES, Words};
 use crate::pickle::Node;
 
 type Item<'a> = Node<'a, Words<'a>>;
@@ -54,25 +57,6 @@ pub(super) struct Tensor<'a> {
     pub(super) chunks: Item<'a>,
 }
 
-/// What the place of an item is listed under.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Key<'a> {
-    pub(super) fqn: &'a str,
-    pub(super) offset: Option<Extents>,
-    /// Probably the number of the chunk.
-    pub(super) hint: u32,
-}
-
-/// Where an item lies.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Storage<'a> {
-    pub(super) path: &'a str,
-    pub(super) offset: u64,
-    pub(super) length: u64,
-    /// How many times it went through zstd.
-    pub(super) zstd: u8,
-}
-
 impl<'a> Object<'a> {
     /// The object of a class with this state.
     pub(super) fn filled(class: Class, state: &Item<'a>, words: &mut Words<'a>) -> Result<Self, Flaw> {
@@ -98,6 +82,9 @@ impl<'a> Object<'a> {
     where
         'a: 's,
     {
+        if let Some(leaf) = leaf_of(class, &state, words) {
+            return leaf.map(Self::Leaf);
+        }
         Ok(match class {
             Class::Metadata => Self::Metadata(Box::new(Top {
                 state_dict: state.required("state_dict_metadata")?.clone(),
@@ -110,41 +97,73 @@ impl<'a> Object<'a> {
                 let dtype = dtype_of(state.required("properties")?, words)?;
                 Self::Tensor(Box::new(Tensor { dtype, size, chunks: state.required("chunks")?.clone() }))
             }
-            Class::Chunk => Self::Leaf(Atom::Chunk {
-                offsets: extents(state.required("offsets")?, words)?,
-                sizes: extents(state.required("sizes")?, words)?,
-            }),
-            Class::Index => {
-                let Node::Str(fqn) = state.required("fqn")? else {
-                    return Err(Flaw::corrupt("a storage key without a name"));
-                };
-                let offset = state.optional("offset").map(|offset| extents(offset, words)).transpose()?;
-                let hint = match state.optional("index") {
-                    Some(Node::Int(index)) => u32::try_from(*index).unwrap_or(u32::MAX),
-                    _ => u32::MAX,
-                };
-                Self::Leaf(words.add_key(Key { fqn, offset, hint })?)
-            }
-            Class::Storage => {
-                let path = match state.required("relative_path")? {
-                    Node::Str(path) => path,
-                    other => return Err(Flaw::corrupt(format_args!("{} as the path of a file", other.kind()))),
-                };
-                let offset = count(state.required("offset")?, "the offset")?;
-                let length = count(state.required("length")?, "the length")?;
-                let zstd = state.optional("transform_descriptors").map_or(Ok(0), transforms)?;
-                Self::Leaf(words.add_place(Storage { path, offset, length, zstd })?)
-            }
-            Class::Properties => return Err(Flaw::corrupt("properties of another form")),
-            Class::Bytes => Self::Leaf(Atom::Bytes),
             Class::StorageMeta => Self::StorageMeta {
                 save_id: match state.optional("save_id") {
                     Some(Node::Str(id)) => Some(id),
                     _ => None,
                 },
             },
+            _ => return Err(Flaw::corrupt("properties of another form")),
         })
     }
+}
+
+/// The leaf that the object of a class with these attributes is; `None` if its class has none.
+#[inline]
+pub(super) fn leaf_of<'s, 'a: 's>(
+    class: Class,
+    state: &Attributes<impl Fn(&str) -> Option<&'s Item<'a>>>,
+    words: &mut Words<'a>,
+) -> Option<Result<Atom, Flaw>> {
+    match class {
+        Class::Chunk => Some(chunk(state, words)),
+        Class::Index => Some(key(state, words)),
+        Class::Storage => Some(place(state, words)),
+        Class::Bytes => Some(Ok(Atom::Bytes)),
+        Class::Metadata | Class::Tensor | Class::Properties | Class::StorageMeta => None,
+    }
+}
+
+fn chunk<'s, 'a: 's>(
+    state: &Attributes<impl Fn(&str) -> Option<&'s Item<'a>>>,
+    words: &mut Words<'a>,
+) -> Result<Atom, Flaw> {
+    Ok(Atom::Chunk {
+        offsets: extents(state.required("offsets")?, words)?,
+        sizes: extents(state.required("sizes")?, words)?,
+    })
+}
+
+fn key<'s, 'a: 's>(
+    state: &Attributes<impl Fn(&str) -> Option<&'s Item<'a>>>,
+    words: &mut Words<'a>,
+) -> Result<Atom, Flaw> {
+    let Node::Str(fqn) = state.required("fqn")? else {
+        return Err(Flaw::corrupt("a storage key without a name"));
+    };
+    let offset = state.optional("offset").map(|offset| extents(offset, words)).transpose()?;
+    let hint = match state.optional("index") {
+        Some(Node::Int(index)) => u32::try_from(*index).unwrap_or(u32::MAX),
+        _ => u32::MAX,
+    };
+    let name = words.names.number(fqn).ok_or_else(|| Flaw::corrupt("too many names"))?;
+    Ok(Atom::Key { name, offset, hint })
+}
+
+fn place<'s, 'a: 's>(
+    state: &Attributes<impl Fn(&str) -> Option<&'s Item<'a>>>,
+    words: &mut Words<'a>,
+) -> Result<Atom, Flaw> {
+    let path = match state.required("relative_path")? {
+        Node::Str(path) => path,
+        other => return Err(Flaw::corrupt(format_args!("{} as the path of a file", other.kind()))),
+    };
+    let offset = count(state.required("offset")?, "the offset")?;
+    let length = count(state.required("length")?, "the length")?;
+    let listed = state.optional("transform_descriptors");
+    let transforms = listed.map_or(Ok(NO_TRANSFORMS), |listed| transforms(listed, words))?;
+    let path = words.paths.number(path).ok_or_else(|| Flaw::corrupt("too many paths"))?;
+    Ok(Atom::Place { path, offset, length, transforms })
 }
 
 /// The dict that a state is, as what it has under a name.
@@ -152,15 +171,20 @@ pub(super) struct Attributes<F>(pub(super) F);
 
 impl<'s, 'a: 's, F: Fn(&str) -> Option<&'s Item<'a>>> Attributes<F> {
     /// What is missing is `None` in Python.
-    #[inline]
+    #[inline(always)]
     fn optional(&self, name: &str) -> Option<&'s Item<'a>> {
         (self.0)(name).filter(|value| !matches!(value, Node::None))
     }
 
-    #[inline]
+    #[inline(always)]
     fn required(&self, name: &str) -> Result<&'s Item<'a>, Flaw> {
-        self.optional(name).ok_or_else(|| Flaw::corrupt(format_args!("an object without {name}")))
+        self.optional(name).ok_or_else(|| missing(name))
     }
+}
+
+#[cold]
+fn missing(name: &str) -> Flaw {
+    Flaw::corrupt(format_args!("an object without {name}"))
 }
 
 fn extents<'a>(node: &Item<'a>, words: &mut Words<'a>) -> Result<Extents, Flaw> {
@@ -208,23 +232,19 @@ fn count(node: &Item<'_>, what: &str) -> Result<u64, Flaw> {
     }
 }
 
-/// More layers than anybody has a reason for are refused.
-pub(super) const MOST_TRANSFORMS: usize = 4;
-
-fn transforms(node: &Item<'_>) -> Result<u8, Flaw> {
+fn transforms<'a>(node: &Item<'a>, words: &mut Words<'a>) -> Result<ListNumber, Flaw> {
     let Node::List(descriptors) = node else {
         return Err(Flaw::corrupt(format_args!("{} as transforms", node.kind())));
     };
     let descriptors = descriptors.borrow();
-    if descriptors.len() > MOST_TRANSFORMS {
+    let text = |descriptor: &Item<'a>| match descriptor {
+        Node::Str(text) => Ok(*text),
+        other => Err(Flaw::corrupt(format_args!("{} as a transform", other.kind()))),
+    };
+    // More layers than anybody has a reason for are refused.
+    if descriptors.len() > Transforms::MAX {
         return Err(Flaw::corrupt(format_args!("{} transforms", descriptors.len())));
     }
-    for descriptor in descriptors.iter() {
-        match descriptor {
-            Node::Str("stream.zstd/1") => {}
-            Node::Str(other) => return Err(Flaw::Unreadable(format!("the transform {}", short(other)))),
-            other => return Err(Flaw::corrupt(format_args!("{} as a transform", other.kind()))),
-        }
-    }
-    Ok(u8::try_from(descriptors.len()).unwrap_or(u8::MAX))
+    let list = descriptors.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    words.transforms.number(&list)
 }

@@ -2,17 +2,23 @@
 
 use dcp_types::{DType, Shape};
 
+use super::extents::{ExtentList, Extents};
 use super::flaw::{Flaw, short};
-use super::states::{Attributes, Key, Object, Storage};
+use super::lists::{ListNumber, Lists};
+use super::states::{Attributes, Object, leaf_of};
+use super::texts::Texts;
 use crate::pickle::{Fault, Node, Nodes, Vocabulary};
 
 /// What a `.metadata` may say, and what it has said so far.
 #[derive(Debug, Default)]
 pub(super) struct Words<'a> {
-    extents: Vec<u64>,
-    keys: Vec<Key<'a>>,
-    places: Vec<Storage<'a>>,
+    extents: ExtentList,
+    /// What the keys of places are named.
+    pub(super) names: Texts<'a>,
+    /// The files of places.
+    pub(super) paths: Texts<'a>,
     flaws: Vec<Flaw>,
+    pub(super) transforms: Lists<&'a str>,
 }
 
 /// A leaf.
@@ -38,10 +44,23 @@ pub(super) enum Atom {
         offsets: Extents,
         sizes: Extents,
     },
-    /// The number of a key.
-    Key(u32),
-    /// The number of a place.
-    Place(u32),
+    /// What the place of an item is listed under.
+    Key {
+        /// Its number among the names.
+        name: u32,
+        offset: Option<Extents>,
+        /// Probably the number of the chunk.
+        hint: u32,
+    },
+    /// Where an item lies.
+    Place {
+        /// Its number among the paths.
+        path: u32,
+        offset: u64,
+        length: u64,
+        /// The list of transforms that it went through.
+        transforms: ListNumber,
+    },
     /// Not what it should be: the number of the flaw.
     Flawed(u32),
 }
@@ -59,33 +78,13 @@ pub(super) enum Class {
     StorageMeta,
 }
 
-/// A shape or an offset in the list of all.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Extents {
-    start: u32,
-    count: u8,
-}
-
 impl<'a> Words<'a> {
     pub(super) fn extents(&self, extents: Extents) -> &[u64] {
-        let start = extents.start as usize;
-        self.extents.get(start..start + usize::from(extents.count)).unwrap_or_default()
+        self.extents.get(extents)
     }
 
-    pub(super) fn key(&self, number: u32) -> Option<&Key<'a>> {
-        self.keys.get(number as usize)
-    }
-
-    pub(super) fn place(&self, number: u32) -> Option<&Storage<'a>> {
-        self.places.get(number as usize)
-    }
-
-    pub(super) fn add_key(&mut self, key: Key<'a>) -> Result<Atom, Flaw> {
-        add(&mut self.keys, key).map(Atom::Key)
-    }
-
-    pub(super) fn add_place(&mut self, place: Storage<'a>) -> Result<Atom, Flaw> {
-        add(&mut self.places, place).map(Atom::Place)
+    pub(super) fn extent_list(&self) -> &ExtentList {
+        &self.extents
     }
 
     pub(super) fn flaw(&self, number: u32) -> Flaw {
@@ -99,35 +98,19 @@ impl<'a> Words<'a> {
 
     /// Keeps a shape or offset.
     pub(super) fn keep(&mut self, items: &[Node<'a, Self>]) -> Result<Extents, Flaw> {
-        let start = self.extents.len();
-        let kept = self.keep_at(start, items);
-        if kept.is_err() {
-            self.extents.truncate(start);
-        }
-        kept
-    }
-
-    fn keep_at(&mut self, start: usize, items: &[Node<'a, Self>]) -> Result<Extents, Flaw> {
         if items.len() > Shape::MAX_DIMS {
             return Err(Flaw::corrupt(format_args!("{} dimensions", items.len())));
         }
         for item in items {
             match item {
-                Node::Int(extent) if *extent >= 0 => self.extents.push(extent.unsigned_abs()),
+                Node::Int(extent) if *extent >= 0 => {}
                 Node::Int(extent) => return Err(Flaw::corrupt(format_args!("the negative extent {extent}"))),
                 other => return Err(Flaw::corrupt(format_args!("{} as an extent", other.kind()))),
             }
         }
-        let start = u32::try_from(start).map_err(|_| Flaw::corrupt("too many extents"))?;
-        Ok(Extents { start, count: u8::try_from(items.len()).unwrap_or(u8::MAX) })
+        let extents = items.iter().map(|item| if let Node::Int(extent) = item { extent.unsigned_abs() } else { 0 });
+        self.extents.keep(extents).ok_or_else(|| Flaw::corrupt("too many extents"))
     }
-}
-
-/// Adds to a list; returns the number there.
-fn add<T>(list: &mut Vec<T>, item: T) -> Result<u32, Flaw> {
-    let number = u32::try_from(list.len()).map_err(|_| Flaw::corrupt("too many chunks"))?;
-    list.push(item);
-    Ok(number)
 }
 
 pub(super) const METADATA: &str = "torch.distributed.checkpoint.metadata";
@@ -222,20 +205,15 @@ impl<'a> Vocabulary<'a> for Words<'a> {
     fn record(&mut self, class: &Atom, names: &[&'a str], values: &[Node<'a, Self>]) -> Option<Atom> {
         let Atom::Class(class) = class else { return None };
         let value_of = |name: &str| values.get(names.iter().rposition(|listed| *listed == name)?);
-        match Object::of(*class, Attributes(value_of), self) {
-            Ok(Object::Leaf(atom)) => Some(atom),
-            _ => None,
-        }
+        leaf_of(*class, &Attributes(value_of), self)?.ok()
     }
 
     fn call_ints(&mut self, callable: &Atom, ints: &[i64]) -> Option<Atom> {
         let Atom::Size = callable else { return None };
-        let (start, count) = (u32::try_from(self.extents.len()).ok()?, u8::try_from(ints.len()).ok()?);
         if ints.len() > Shape::MAX_DIMS || ints.iter().any(|extent| *extent < 0) {
             return None;
         }
-        self.extents.extend(ints.iter().map(|extent| extent.unsigned_abs()));
-        Some(Atom::Extents(Extents { start, count }))
+        self.extents.keep(ints.iter().map(|extent| extent.unsigned_abs())).map(Atom::Extents)
     }
 
     fn leaf(&self, object: &Object<'a>) -> Option<Atom> {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use dcp_storage::{Generation, StorageError, StorePath};
-use dcp_types::{DType, DictKey, Entry, EntryKind, Fqn, Metadata, Region, Segment, StatePath, TensorEntry};
+use dcp_types::{DType, DictKey, Entry, EntryKind, Fqn, Region, Segment, StatePath, TensorEntry};
 
 use super::generation::save_id;
+use super::scope::Scope;
 use super::words::{FILESYSTEM, METADATA};
 use crate::pickle::{Pickler, Protocol, Slot, TooLong};
 
@@ -37,15 +38,20 @@ impl Places {
     }
 }
 
-/// The index of a checkpoint that holds this, in these places.
+/// The index that lists this, in these places, after these transforms (in the order in which they are undone).
 ///
 /// # Errors
 /// [`StorageError::Unsupported`] if not every item has its place, or a name is longer than a pickle can hold.
-pub(crate) fn encode(metadata: &Metadata, places: Places, generation: Generation) -> Result<Vec<u8>, StorageError> {
-    let pickler = Pickler::new(Protocol::Four);
-    let mut writer = IndexWriter { pickler, sizes: HashMap::new(), properties: HashMap::new(), places };
+pub(crate) fn encode(
+    scope: &Scope<'_>,
+    places: &Places,
+    transforms: &[String],
+    generation: Generation,
+) -> Result<Vec<u8>, StorageError> {
+    let (pickler, sizes, properties) = (Pickler::new(Protocol::Four), HashMap::new(), HashMap::new());
+    let mut writer = IndexWriter { pickler, sizes, properties, transforms, listed: None, places, used: 0 };
     writer
-        .whole(metadata, generation)
+        .whole(scope, generation)
         .map_err(|fault| StorageError::Unsupported { format: "dcp", what: fault.to_string() })?;
     Ok(writer.pickler.finish())
 }
@@ -60,22 +66,27 @@ enum Fault {
     TooLong(#[from] TooLong),
 }
 
-struct IndexWriter {
+struct IndexWriter<'t> {
     pickler: Pickler,
     /// Offsets and extents, of which there are few different ones.
     sizes: HashMap<Box<[u64]>, Slot>,
     properties: HashMap<DType, Slot>,
-    places: Places,
+    transforms: &'t [String],
+    /// The list of them, once it was written.
+    listed: Option<Slot>,
+    places: &'t Places,
+    /// How many of the places.
+    used: usize,
 }
 
-impl IndexWriter {
-    fn whole(&mut self, metadata: &Metadata, generation: Generation) -> Result<(), Fault> {
+impl IndexWriter<'_> {
+    fn whole(&mut self, scope: &Scope<'_>, generation: Generation) -> Result<(), Fault> {
         self.object(METADATA, "Metadata");
         self.pickler.text("state_dict_metadata")?;
-        self.dict(metadata, |writer, _, fqn, entry| {
+        self.dict(scope, |writer, number, fqn, entry| {
             writer.pickler.text(fqn.as_str())?;
             match &entry.kind {
-                EntryKind::Tensor(tensor) => writer.tensor(tensor),
+                EntryKind::Tensor(tensor) => writer.tensor(tensor, scope.chunks(number, tensor)),
                 _ => {
                     writer.empty_object(METADATA, "BytesStorageMetadata");
                     Ok(())
@@ -83,19 +94,20 @@ impl IndexWriter {
             }
         })?;
         self.pickler.text("planner_data")?;
-        self.dict(metadata, |writer, _, fqn, entry| {
+        self.dict(scope, |writer, _, fqn, entry| {
             writer.pickler.text(fqn.as_str())?;
             writer.path(&entry.path)
         })?;
         self.pickler.text("storage_data")?;
-        self.dict(metadata, |writer, number, fqn, entry| match &entry.kind {
-            EntryKind::Tensor(tensor) => (0..).zip(chunks(tensor)).try_for_each(|(index, chunk)| {
+        self.dict(scope, |writer, number, fqn, entry| match &entry.kind {
+            EntryKind::Tensor(tensor) => (0..).zip(scope.chunks(number, tensor)).try_for_each(|(index, chunk)| {
                 if chunk.is_empty() { Ok(()) } else { writer.place(number, fqn, Some((index, chunk.offsets()))) }
             }),
             _ => writer.place(number, fqn, None),
         })?;
-        if !self.places.items.is_empty() {
-            return Err(Fault::Left(self.places.items.len()));
+        let left = self.places.items.len().saturating_sub(self.used);
+        if left > 0 && scope.rank.is_none() {
+            return Err(Fault::Left(left));
         }
         self.pickler.text("storage_meta")?;
         self.storage_meta(generation)?;
@@ -105,7 +117,7 @@ impl IndexWriter {
         Ok(())
     }
 
-    fn tensor(&mut self, tensor: &TensorEntry) -> Result<(), Fault> {
+    fn tensor(&mut self, tensor: &TensorEntry, chunks: Vec<Region>) -> Result<(), Fault> {
         self.object(METADATA, "TensorStorageMetadata");
         self.pickler.text("properties")?;
         self.properties(tensor.dtype)?;
@@ -114,7 +126,7 @@ impl IndexWriter {
         self.pickler.text("chunks")?;
         self.pickler.empty_list();
         self.pickler.mark();
-        for chunk in chunks(tensor) {
+        for chunk in chunks {
             self.object(METADATA, "ChunkStorageMetadata");
             self.pickler.text("offsets")?;
             self.size(chunk.offsets());
@@ -173,7 +185,8 @@ impl IndexWriter {
 
     fn place(&mut self, number: usize, fqn: &Fqn, chunk: Option<(i64, &[u64])>) -> Result<(), Fault> {
         let key = (number, chunk.map(|(_, offsets)| offsets.to_vec()));
-        let item = self.places.items.remove(&key).ok_or_else(|| Fault::NoPlace(fqn.clone()))?;
+        let item = *self.places.items.get(&key).ok_or_else(|| Fault::NoPlace(fqn.clone()))?;
+        self.used += 1;
         self.object(METADATA, "MetadataIndex");
         self.pickler.text("fqn")?;
         self.pickler.text(fqn.as_str())?;
@@ -194,7 +207,26 @@ impl IndexWriter {
         self.number(item.offset);
         self.pickler.text("length")?;
         self.number(item.length);
+        if !self.transforms.is_empty() {
+            self.pickler.text("transform_descriptors")?;
+            self.transforms()?;
+        }
         self.filled();
+        Ok(())
+    }
+
+    fn transforms(&mut self) -> Result<(), Fault> {
+        if let Some(slot) = self.listed {
+            self.pickler.fetch(slot);
+            return Ok(());
+        }
+        self.pickler.empty_list();
+        self.pickler.mark();
+        for descriptor in self.transforms {
+            self.pickler.text(descriptor)?;
+        }
+        self.pickler.append_all();
+        self.listed = Some(self.pickler.memoise());
         Ok(())
     }
 
@@ -238,12 +270,12 @@ impl IndexWriter {
     /// A dict of something for each entry.
     fn dict(
         &mut self,
-        metadata: &Metadata,
+        scope: &Scope<'_>,
         mut item: impl FnMut(&mut Self, usize, &Fqn, &Entry) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         self.pickler.empty_dict();
         self.pickler.mark();
-        for (number, (fqn, entry)) in metadata.entries().enumerate() {
+        for (number, fqn, entry) in scope.entries() {
             item(self, number, fqn, entry)?;
         }
         self.pickler.set_items();
@@ -266,11 +298,4 @@ impl IndexWriter {
         self.pickler.set_items();
         self.pickler.build();
     }
-}
-
-/// The chunks of a tensor; one without elements if there are none.
-fn chunks(tensor: &TensorEntry) -> Vec<Region> {
-    let full = Region::full(&tensor.shape);
-    let chunks: Vec<Region> = tensor.chunks_meeting(&full).into_iter().map(|chunk| chunk.region).collect();
-    if chunks.is_empty() { vec![full] } else { chunks }
 }

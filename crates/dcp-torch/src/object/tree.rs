@@ -51,7 +51,7 @@ impl SavedTree {
         let outcome = read(pickle, |root, _| {
             let converter = Converter::new(archive, known, pickle.len());
             let mut walk = Walk { converter, leaves: Vec::new(), names: MAX_NAMES + 4 * pickle.len() };
-            Ok(walk.node(root, &mut Vec::new()).and_then(|()| walk.finish()))
+            Ok(walk.root(root).and_then(|()| walk.finish()))
         });
         match outcome {
             Ok((walked, _)) => walked.map_err(|fault| fault.into_lack(start)),
@@ -106,6 +106,16 @@ impl Walk<'_> {
         }
         self.leaves.push(Leaf { path: StatePath::new(path.to_vec()), content });
         Ok(())
+    }
+
+    /// An empty state has no leaves; an empty dict inside of one is a leaf.
+    fn root(&mut self, node: &ObjectNode<'_>) -> Result<(), Stop> {
+        let is_empty = match node {
+            Node::Dict(pairs) => pairs.borrow().is_empty(),
+            Node::Object(object) => matches!(&*object.borrow(), Object::OrderedDict(pairs) if pairs.is_empty()),
+            _ => false,
+        };
+        if is_empty { Ok(()) } else { self.node(node, &mut Vec::new()) }
     }
 
     fn node(&mut self, node: &ObjectNode<'_>, path: &mut Vec<Segment>) -> Result<(), Stop> {

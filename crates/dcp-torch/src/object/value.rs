@@ -15,7 +15,7 @@ use crate::archive::{Archive, Fault, Known, Lack, MAX_PICKLE};
 use crate::pickle::{Node, Pair};
 
 /// How an opaque value is encoded that was taken from an archive.
-pub(super) const ENCODING: &str = "torch-save";
+pub(crate) const ENCODING: &str = "torch-save";
 /// An integer of more bytes than this is not written out in digits.
 const MAX_DIGITS: usize = 1 << 10;
 /// The most bytes of tensors in one object, if they have more than the archive: tensors may share a storage, or be expanded.

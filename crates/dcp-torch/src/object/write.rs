@@ -43,7 +43,7 @@ pub(crate) fn encode(value: &Value) -> Result<Bytes, NotStorable> {
             Err(lack) => Err(NotStorable::NoArchive(lack.into_fault().reason())),
         };
     }
-    let mut writer = Writer { pickler: Pickler::new(Protocol::Two), storages: Vec::new(), numbers: HashMap::new() };
+    let mut writer = Writer::new(0);
     writer.value(value, 1)?;
     let mut archive = ArchiveWriter::new(&writer.pickler.finish());
     for (key, storage) in writer.storages.iter().enumerate() {
@@ -52,9 +52,11 @@ pub(crate) fn encode(value: &Value) -> Result<Bytes, NotStorable> {
     Ok(archive.finish().into())
 }
 
-struct Writer<'v> {
-    pickler: Pickler,
-    storages: Vec<&'v [u8]>,
+pub(super) struct Writer<'v> {
+    pub(super) pickler: Pickler,
+    /// The key of the first of the storages.
+    first: usize,
+    pub(super) storages: Vec<&'v [u8]>,
     /// The number of each storage, by where it is. One that is used with two dtypes is there twice: in an archive it has one.
     numbers: HashMap<(*const u8, usize, DType), usize>,
 }
@@ -63,7 +65,11 @@ struct Writer<'v> {
 const BATCH: usize = 1000;
 
 impl<'v> Writer<'v> {
-    fn value(&mut self, value: &'v Value, depth: usize) -> Result<(), NotStorable> {
+    pub(super) fn new(first: usize) -> Self {
+        Self { pickler: Pickler::new(Protocol::Two), first, storages: Vec::new(), numbers: HashMap::new() }
+    }
+
+    pub(super) fn value(&mut self, value: &'v Value, depth: usize) -> Result<(), NotStorable> {
         if depth > Value::MAX_DEPTH {
             return Err(NotStorable::TooDeep);
         }
@@ -184,11 +190,20 @@ impl<'v> Writer<'v> {
 
     fn list(&mut self, items: &'v [Value], depth: usize) -> Result<(), NotStorable> {
         self.pickler.empty_list();
+        self.items(items, |writer, item| writer.value(item, depth))
+    }
+
+    /// Puts items into the list on top.
+    pub(super) fn items<'i, T>(
+        &mut self,
+        items: &'i [T],
+        mut item: impl FnMut(&mut Self, &'i T) -> Result<(), NotStorable>,
+    ) -> Result<(), NotStorable> {
         for batch in items.chunks(BATCH) {
             if batch.len() > 1 {
                 self.pickler.mark();
             }
-            batch.iter().try_for_each(|item| self.value(item, depth))?;
+            batch.iter().try_for_each(|each| item(self, each))?;
             if batch.len() > 1 { self.pickler.append_all() } else { self.pickler.append() }
         }
         Ok(())
@@ -236,10 +251,11 @@ impl<'v> Writer<'v> {
         })
     }
 
-    fn entries<T>(
+    /// The same in whatever way each entry is written.
+    pub(super) fn entries<'e, T>(
         &mut self,
-        entries: &'v [T],
-        mut entry: impl FnMut(&mut Self, &'v T) -> Result<(), NotStorable>,
+        entries: &'e [T],
+        mut entry: impl FnMut(&mut Self, &'e T) -> Result<(), NotStorable>,
     ) -> Result<(), NotStorable> {
         for batch in entries.chunks(BATCH) {
             if batch.len() > 1 {
@@ -266,7 +282,7 @@ impl<'v> Writer<'v> {
             strides: tensor.strides(),
             offset: tensor.storage_offset(),
             requires_grad,
-            key: &number.to_string(),
+            key: &(self.first + number).to_string(),
             storage: storage.len() as u64,
         };
         Ok(tensor.write(&mut self.pickler)?)

@@ -21,6 +21,12 @@ pub(super) struct PickledTensor<'t> {
 }
 
 impl PickledTensor<'_> {
+    /// A row-major tensor that is all of its storage.
+    pub(super) fn write_whole(pickler: &mut Pickler, dtype: DType, shape: &[u64], key: &str) -> Result<(), TooLong> {
+        let (storage, strides) = (shape.iter().product::<u64>() * dtype.size(), row_major(shape));
+        PickledTensor { dtype, shape, strides: &strides, offset: 0, requires_grad: false, key, storage }.write(pickler)
+    }
+
     pub(super) fn write(&self, pickler: &mut Pickler) -> Result<(), TooLong> {
         let class = storage_class(self.dtype);
         pickler.global("torch._utils", if class.is_some() { "_rebuild_tensor_v2" } else { "_rebuild_tensor_v3" });
@@ -62,14 +68,10 @@ pub(crate) struct TensorArchive {
 
 impl TensorArchive {
     pub(crate) fn new(dtype: DType, shape: &[u64]) -> Result<Self, TooLong> {
-        let storage = shape.iter().product::<u64>() * dtype.size();
-        let strides = row_major(shape);
         let mut pickler = Pickler::new(Protocol::Two);
-        let tensor =
-            PickledTensor { dtype, shape, strides: &strides, offset: 0, requires_grad: false, key: "0", storage };
-        tensor.write(&mut pickler)?;
+        PickledTensor::write_whole(&mut pickler, dtype, shape, "0")?;
         let mut rest = ArchiveWriter::new(&pickler.finish());
-        let head = rest.begin_storage("0", storage);
+        let head = rest.begin_storage("0", shape.iter().product::<u64>() * dtype.size());
         Ok(Self { head, rest })
     }
 

@@ -95,10 +95,16 @@ const NEWEST: u8 = 5;
 
 impl<'a> Ops<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, length: bytes.len() }
+        Self::at(bytes, 0)
+    }
+
+    /// Starts at a position that is not beyond the end.
+    pub(super) fn at(bytes: &'a [u8], position: usize) -> Self {
+        Self { rest: &bytes[position..], length: bytes.len() }
     }
 
     /// Where the next operation starts.
+    #[inline(always)]
     pub(super) fn position(&self) -> usize {
         self.length - self.rest.len()
     }

@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dcp_storage::{
-    Ask, FileLayout, Format, Generation, Need, ObjectMeta, OpenedCheckpoint, Reply, Step, StorageError, StorePath,
-    Strictness, WrittenFile,
+    Ask, FileLayout, Format, Generation, Need, ObjectMeta, OneFile, OpenedCheckpoint, Reply, Step, StorageError,
+    StorePath, Strictness, WrittenFile,
 };
-use dcp_types::{GlobalPlan, Rank};
+use dcp_types::{Fqn, GlobalPlan, Rank, Value};
 
 use super::opened::OpenedSaved;
 use super::read::ReadSaved;
+use super::write;
+use crate::tuples;
 
-/// A file of `torch.save` that holds a state: nested dicts and lists of tensors and values. It is only read.
+/// A file of `torch.save` that holds a state: nested dicts and lists of tensors and values.
+///
+/// What is written is what `torch.load(weights_only=True)` takes, as long as no foreign object is in it. All ranks write the one
+/// file together, each its shards at their places: nothing is gathered. The storages come first in it, then the pickle.
 ///
 /// Files in the form of PyTorch before 1.6 are recognised, but not read.
 ///
@@ -48,8 +53,17 @@ impl Format for TorchSaveFormat {
         }
     }
 
-    fn is_one_file(&self) -> bool {
-        true
+    fn one_file(&self) -> Option<&dyn OneFile> {
+        Some(self)
+    }
+
+    fn check(&self, plan: &GlobalPlan) -> Result<(), StorageError> {
+        tuples::refuse(plan, self.name())?;
+        write::check(plan)
+    }
+
+    fn encode_value(&self, fqn: &Fqn, value: &Value) -> Result<Bytes, StorageError> {
+        write::encode_value(fqn, value)
     }
 
     fn endings(&self) -> &'static [&'static str] {
@@ -61,19 +75,19 @@ impl Format for TorchSaveFormat {
     }
 
     fn lay_out(&self, _: &GlobalPlan, _: Rank, _: Generation) -> Result<Vec<FileLayout>, StorageError> {
-        Err(no_writing())
+        Err(no_files())
     }
 
     fn summarise(&self, _: &[WrittenFile]) -> Result<Bytes, StorageError> {
-        Err(no_writing())
+        Err(no_files())
     }
 
     fn encode_index(&self, _: &GlobalPlan, _: &[(Rank, Bytes)], _: Generation) -> Result<Bytes, StorageError> {
-        Err(no_writing())
+        Err(no_files())
     }
 
     fn generation(&self, _: &[u8]) -> Result<Generation, StorageError> {
-        Err(no_writing())
+        Err(no_files())
     }
 
     fn open(&self, strictness: Strictness) -> Box<dyn Ask<Output = Arc<dyn OpenedCheckpoint>>> {
@@ -152,6 +166,6 @@ fn not_one_file() -> StorageError {
     StorageError::NoCheckpoint { location: "the given place".into(), reason: "it is not one file".into() }
 }
 
-fn no_writing() -> StorageError {
-    StorageError::Unsupported { format: "torch-save", what: "a new file: it is only read".into() }
+fn no_files() -> StorageError {
+    StorageError::Unsupported { format: "torch-save", what: "files beside an index: it is one file".into() }
 }

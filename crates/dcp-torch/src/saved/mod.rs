@@ -5,6 +5,7 @@ mod format;
 mod locate;
 mod opened;
 mod read;
+mod write;
 
 pub(crate) use file::SavedFile;
 pub use format::TorchSaveFormat;

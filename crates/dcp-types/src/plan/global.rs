@@ -1,6 +1,6 @@
 //! Who writes what, for all ranks together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::{Chunk, Chunks, EntryKind, Metadata, Rank, Region, TypesError};
@@ -15,6 +15,7 @@ pub struct GlobalPlan {
     /// What ranks write by name: (entry, chunk), ascending. The rest follows from the grids.
     named: HashMap<Rank, Vec<(u32, u32)>>,
     grids: Vec<u32>,
+    ties: BTreeMap<usize, usize>,
 }
 
 /// Who writes the chunks of an entry.
@@ -74,7 +75,33 @@ impl GlobalPlan {
                 _ => return Err(TypesError::Owners(fqn.clone())),
             }
         }
-        Ok(Self { metadata: Arc::new(metadata), owners, named, grids })
+        Ok(Self { metadata: Arc::new(metadata), owners, named, grids, ties: BTreeMap::new() })
+    }
+
+    /// The same plan, in which these entries are other names of these tensors: their memory is the same, and a format may store it once.
+    ///
+    /// The serialised form of a plan is without them.
+    ///
+    /// # Errors
+    /// [`TypesError::Tied`] if two entries cannot be one tensor, or a name leads to a name that leads on.
+    pub fn with_ties(mut self, ties: BTreeMap<usize, usize>) -> Result<Self, TypesError> {
+        let tensor = |entry| self.metadata.entry(entry).and_then(|(_, entry)| entry.as_tensor());
+        let is_one = |(name, of): &(&usize, &usize)| match (tensor(**name), tensor(**of)) {
+            (Some(one), Some(other)) => one == other && name != of && !ties.contains_key(of),
+            _ => false,
+        };
+        if let Some((name, _)) = ties.iter().find(|tie| !is_one(tie)) {
+            let fqn = self.metadata.entry(*name).map_or("?".into(), |(fqn, _)| fqn.clone());
+            return Err(TypesError::Tied(fqn));
+        }
+        self.ties = ties;
+        Ok(self)
+    }
+
+    /// The entries that are other names of tensors, with the entries of these.
+    #[must_use]
+    pub fn ties(&self) -> &BTreeMap<usize, usize> {
+        &self.ties
     }
 
     /// What the checkpoint will hold.
@@ -158,7 +185,7 @@ impl GlobalPlan {
             entries.push(entry);
             owners.push(owner);
         }
-        Self::new(Metadata::new(entries)?, owners)
+        Self::new(Metadata::new(entries)?, owners)?.with_ties(self.ties.clone())
     }
 
     fn grid_items(&self, entry: usize, rank: Rank, items: &mut Vec<WriteItem>) {

@@ -49,6 +49,8 @@ pub struct TensorDecl {
     pub shape: Shape,
     /// The number of the mesh in [`SavePlan::meshes`] and one placement per mesh dimension; `None` if replicated.
     pub sharding: Option<(u32, Vec<Placement>)>,
+    /// The number, in this part, of an earlier tensor of which this one is another name: the same memory, in the same way.
+    pub tied: Option<u32>,
 }
 
 /// A tensor of which a rank has some regions.

@@ -57,7 +57,11 @@ impl Run<'_> {
             match locator {
                 Ok(locator) => {
                     self.overlaps.add_chunk(item.entry, &locator);
-                    let bytes = if let Locator::Extent(extent) = &locator { extent.length } else { decoded };
+                    let bytes = match &locator {
+                        Locator::Extent(extent) => extent.length,
+                        Locator::Stream(stream) if stream.layers.missing().is_some() => stream.length,
+                        _ => decoded,
+                    };
                     self.audit.bytes = self.audit.bytes.saturating_add(bytes);
                     located.push(Located { item, locator, bytes });
                 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use dcp_storage::{StorageError, Strictness};
 
-use crate::{Checkpoint, Error, Location};
+use crate::{Checkpoint, Error, Location, Opener};
 use run::Run;
 
 /// Audits checkpoints: looks at every chunk and every value, and lists all that is wrong.
@@ -41,6 +41,9 @@ use run::Run;
 ///   as well, but is no defect.
 /// * Bytes of a file that two chunks or values claim that are not one and the same place.
 ///
+/// Of what went through a transform that is not known only the bytes that are stored are looked at; if the format has no checksums of those, that
+/// is a defect.
+///
 /// What nothing refers to (padding, files beside) is not looked at.
 ///
 /// # What it costs
@@ -48,6 +51,7 @@ use run::Run;
 /// is. In memory there are the index, some tens of MiB, and the largest single value.
 pub struct Auditor<'p> {
     quick: bool,
+    opener: Opener,
     progress: &'p (dyn Fn(u64) + Send + Sync),
 }
 
@@ -61,7 +65,7 @@ impl<'p> Auditor<'p> {
     /// An audit that reads everything.
     #[must_use]
     pub fn new() -> Self {
-        Self { quick: false, progress: &|_| {} }
+        Self { quick: false, opener: Opener::new(), progress: &|_| {} }
     }
 
     /// Only finds out where everything lies, and that it is there: reads the index, headers and tables of checksums, but no chunk
@@ -72,10 +76,17 @@ impl<'p> Auditor<'p> {
         self
     }
 
+    /// Opens checkpoints in another way: with more formats, with more transforms.
+    #[must_use]
+    pub fn opener(mut self, opener: Opener) -> Self {
+        self.opener = opener;
+        self
+    }
+
     /// Tells how many bytes have been read since it was told last, now and then and from any thread.
     #[must_use]
     pub fn progress<'q>(self, progress: &'q (dyn Fn(u64) + Send + Sync)) -> Auditor<'q> {
-        Auditor { quick: self.quick, progress }
+        Auditor { quick: self.quick, opener: self.opener, progress }
     }
 
     /// Audits the checkpoint at a place.
@@ -88,7 +99,7 @@ impl<'p> Auditor<'p> {
         let start = Instant::now();
         let store = at.into().store()?;
         let mut audit = Audit::new(store.location());
-        match Checkpoint::open_in(store, Strictness::Salvage) {
+        match Checkpoint::open_in(store, Strictness::Salvage, self.opener.formats()) {
             Ok(checkpoint) => audit = Run::new(&checkpoint, self).finish()?,
             Err(error) if error.is_bad_checkpoint() => audit.defects.extend(Defect::new(&error)),
             Err(error) => return Err(error),

@@ -2,6 +2,7 @@
 
 mod declare;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -241,8 +242,8 @@ struct Saving<'s, 'f> {
 #[derive(Serialize, Deserialize)]
 struct Announcement {
     token: SaveToken,
-    /// `None` if everybody has it from the last save.
-    plan: Option<GlobalPlan>,
+    /// With its ties, of which it says nothing when it is sent. `None` if everybody has it from the last save.
+    plan: Option<(GlobalPlan, BTreeMap<usize, usize>)>,
     /// What the plan is kept under.
     key: PlanKey,
 }
@@ -270,7 +271,8 @@ impl Saving<'_, '_> {
             let known = reuse.as_ref().is_some_and(|(_, kept)| *kept.plan == plan);
             let token = self.io.block_on(self.writer.begin(&self.ctx.ranks))?;
             started = Some((token.clone(), made));
-            Ok::<_, Error>(Announcement { token, plan: (!known).then_some(plan), key })
+            let plan = (!known).then(|| (plan.clone(), plan.ties().clone()));
+            Ok::<_, Error>(Announcement { token, plan, key })
         });
         let Announcement { token, plan, key } = announced.map_err(|error| {
             let error = Error::from(error);
@@ -281,9 +283,10 @@ impl Saving<'_, '_> {
             error
         })?;
         let (plan, digest) = match (plan, reuse) {
-            (Some(plan), _) => {
-                let encoded = rmp_serde::to_vec(&plan).map_err(|fault| PlanError::custom(fault.to_string()))?;
-                (Arc::new(plan), Digest::of(&encoded))
+            (Some((plan, ties)), _) => {
+                let encoded =
+                    rmp_serde::to_vec(&(&plan, &ties)).map_err(|fault| PlanError::custom(fault.to_string()))?;
+                (Arc::new(plan.with_ties(ties)?), Digest::of(&encoded))
             }
             (None, Some((_, kept))) => (Arc::clone(&kept.plan), kept.digest),
             (None, None) => unreachable!("every rank has said that it has this plan"),

@@ -15,18 +15,18 @@ fn converter<'a>(format: impl Format + 'static) -> Converter<'a> {
 }
 
 /// Fails each operation on the destination in turn.
-fn fail_writing(format: impl Format + Copy + 'static, older: Option<&Place>, fault: impl Fn() -> Fault) {
+fn fail_writing(format: impl Format + Clone + 'static, older: Option<&Place>, fault: impl Fn() -> Fault) {
     let source = small();
     let before = contents(&*source);
     let log = Faults::none();
     let watched: Place = Arc::new(FaultStore::new(copy(older), log.clone()));
-    converter(format).convert(Arc::clone(&source), watched).expect("converts");
+    converter(format.clone()).convert(Arc::clone(&source), watched).expect("converts");
     assert!(log.count() > 10);
     for k in 0..log.count() {
         let place = copy(older);
         let faults = Faults::none().at(k, fault());
         let failing: Place = Arc::new(FaultStore::new(Arc::clone(&place), faults.clone()));
-        let outcome = converter(format).convert(Arc::clone(&source), failing);
+        let outcome = converter(format.clone()).convert(Arc::clone(&source), failing);
         assert_eq!(faults.pending(), 0, "operation {k} has failed");
         assert_eq!(contents(&*source), before);
         assert!(matches!(outcome, Ok(_) | Err(Error::Storage(_))), "operation {k}: {outcome:?}");
@@ -37,7 +37,7 @@ fn fail_writing(format: impl Format + Copy + 'static, older: Option<&Place>, fau
             Err(_) => assert!(outcome.is_err() && older.is_none(), "operation {k}"),
         }
         // Whatever was left, the next one does its work.
-        converter(format).convert(Arc::clone(&source), Arc::clone(&place)).expect("converts");
+        converter(format.clone()).convert(Arc::clone(&source), Arc::clone(&place)).expect("converts");
         assert_same(&source, &place);
     }
 }

@@ -54,6 +54,49 @@ mod of_pytorch_on_disk {
     });
 }
 
+#[cfg(feature = "torch")]
+mod of_one_file_in_memory {
+    use std::sync::Arc;
+
+    use dcp::{MemoryStore, TorchSaveFormat};
+    use dcp_storage::conformance::plug::ComposedPlug;
+
+    use super::one_file;
+
+    dcp_storage::plug_conformance!(
+        || {
+            let store = MemoryStore::new();
+            ComposedPlug::new(Arc::new(TorchSaveFormat::new()), move || one_file(store.clone()))
+        },
+        without overwrite = "of savers that replace a file at the same time the last one wins",
+    );
+}
+
+#[cfg(feature = "torch")]
+mod of_one_file_on_disk {
+    use std::sync::Arc;
+
+    use dcp::{Durability, LocalStore, TorchSaveFormat};
+    use dcp_storage::conformance::plug::ComposedPlug;
+
+    use super::one_file;
+
+    dcp_storage::plug_conformance!(
+        || {
+            let directory = tempfile::tempdir().expect("temporary directory");
+            let open = move || one_file(LocalStore::open(directory.path()).durability(Durability::None));
+            ComposedPlug::new(Arc::new(TorchSaveFormat::new()), open)
+        },
+        without overwrite = "of savers that replace a file at the same time the last one wins",
+    );
+}
+
+/// The place for a file.
+#[cfg(feature = "torch")]
+fn one_file(store: impl dcp::Store + 'static) -> dcp::OneObject {
+    dcp::OneObject::new(std::sync::Arc::new(store), dcp::StorePath::parse("model.pt").expect("a path"))
+}
+
 /// What is lacking is reported as ignored.
 mod without {
     use std::sync::Arc;

@@ -8,6 +8,7 @@ mod names;
 mod publish;
 mod ranges;
 mod reopen;
+mod shared;
 mod unfinished;
 mod uploads;
 mod visibility;
@@ -107,6 +108,14 @@ macro_rules! __store_clauses {
             Unfinished unfinished   discard_spares_the_finished_object;
             Unfinished unfinished   discard_of_nothing_succeeds;
             Unfinished unfinished   other_handle_sees_and_discards_unfinished_upload;
+
+            Shared     shared       shared_object_appears_when_it_is_completed;
+            Shared     shared       hands_write_side_by_side;
+            Shared     shared       what_nobody_writes_is_zero;
+            Shared     shared       more_than_was_to_be_written_is_an_error;
+            Shared     shared       completion_replaces_only_as_it_may;
+            Shared     shared       aborted_shared_upload_leaves_nothing;
+            Shared     shared       shared_upload_is_unfinished_until_it_is_completed;
 
             Reopen     reopen       other_handle_sees_finished_upload;
             Reopen     reopen       other_handle_sees_published_object;

@@ -9,6 +9,7 @@
 //! what is encoded ([`stream`]).
 
 mod batch;
+mod encoded;
 mod gather;
 mod layout;
 mod outlets;
@@ -64,7 +65,13 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
             }
             Locator::Stream(stream) => {
                 count(&stream.file, stream.offset, stream.length);
-                streams.add(fqn, item, dtype, stream, dest)?;
+                let only_stored = stream.checks.is_some() && stream.layers.missing().is_some();
+                if only_stored && matches!(dest, Dest::Discard) {
+                    // What cannot be decoded can be checked all the same: for that it is so many bytes, as a value is.
+                    work.add(fqn, &ReadItem::value(item.entry), None, stream.stored(), dest)?;
+                } else {
+                    streams.add(fqn, item, dtype, stream, dest)?;
+                }
             }
             Locator::Inline(bytes) => take_over(fqn, &bytes, dest)?,
         }

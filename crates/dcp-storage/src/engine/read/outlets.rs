@@ -7,14 +7,11 @@ use super::layout::{Grid, Order};
 use super::runs::FileRuns;
 use super::stream::corrupt;
 use super::target::{Delivery, Target};
-use crate::format::Steps;
+use crate::format::{Steps, longest_value};
 use crate::{Layout, StorageError, Stream};
 
 /// The most bytes that are kept of a payload for a destination that cannot take them in the order in which they come.
 const KEPT: u64 = 32 << 20;
-/// A value may decode to so many bytes, and [`RATIO`] times as many as are stored beside.
-const VALUE: u64 = 32 << 20;
-const RATIO: u64 = 8;
 
 /// Something that is wanted of an item.
 pub(super) struct Part<'a> {
@@ -88,7 +85,7 @@ impl<'a> Outlets<'a> {
             open: Vec::new(),
             grid: None,
             steps: Steps::default(),
-            longest: VALUE.saturating_add(stream.length.saturating_mul(RATIO)),
+            longest: longest_value(stream.length),
             shortest: 0,
             position: 0,
             scratch: Vec::new(),

@@ -4,13 +4,12 @@ use std::collections::HashMap;
 
 use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
 
+use super::encoded::{AsIs, Encoded, missing, stored};
 use super::outlets::{Outlets, Part};
 use super::split::is_fit;
 use super::task::Task;
-use crate::{Io, ReadRange, ReadReport, StorageError, Store, StorePath, Stream};
+use crate::{Decoder, Io, ReadReport, StorageError, Store, StorePath, Stream, Verify};
 
-/// Encoded bytes are read in pieces of this size.
-const INPUT: u64 = Io::READ_BUFFER / 2;
 /// Decoded bytes come in pieces of this size.
 const OUTPUT: usize = Io::READ_BUFFER as usize / 4;
 
@@ -42,6 +41,9 @@ impl<'a> Streams<'a> {
     ) -> Result<(), StorageError> {
         if stream.offset.checked_add(stream.length).is_none() {
             return Err(corrupt(&stream, format!("{} bytes from there on overflow", stream.length)));
+        }
+        if stream.layers.missing().is_some() {
+            return Err(missing(&stream, &fqn));
         }
         let part = part(fqn, &item, dtype, &stream, dest)?;
         if part.is_empty() {
@@ -100,20 +102,20 @@ impl Decoding<'_> {
     /// Decodes; returns what it has cost.
     pub(super) async fn run(self, store: &dyn Store, io: &Io<'_>) -> Result<ReadReport, StorageError> {
         let Self { stream, item, dtype, parts } = self;
-        let mut decoder = stream.codec.decoder(&stream, &item);
+        let fqn = parts.first().map_or_else(|| "?".into(), |part| part.fqn.clone());
+        let stored = stored(&stream, fqn.clone(), store, io);
+        let mut encoded = Encoded::new(store, io, &stream, &fqn, &stored)?;
+        let mut decoder: Box<dyn Decoder> = match &stream.codec {
+            Some(codec) => codec.decoder(&stream, &item),
+            None => Box::new(AsIs),
+        };
         let mut outlets = Outlets::new(&stream, &item, dtype, parts);
-        let mut report = ReadReport::default();
         let (mut input, mut output) = (Vec::new(), vec![0; OUTPUT]);
         // What is left of the input, and what is held back in the output until its element is whole.
         let (mut from, mut held) = (0, 0);
         loop {
-            if from == input.len() && report.read < stream.length {
-                input.resize(INPUT.min(stream.length - report.read) as usize, 0);
-                let offset = stream.offset + report.read;
-                store.read(&stream.file, &mut [ReadRange { offset, buffer: &mut input }]).await?;
-                report.read += input.len() as u64;
-                report.ranges += 1;
-                io.advance(input.len() as u64);
+            if from == input.len() {
+                encoded.next(&mut input).await?;
                 from = 0;
             }
             let room = output.len() - held;
@@ -135,8 +137,9 @@ impl Decoding<'_> {
                 return Err(corrupt(&stream, "more follows after the end of what is encoded".into()));
             }
         }
-        let is_verified = decoder.finish()?;
+        let is_verified = decoder.finish()? || stream.checks.is_some() && io.verify() != Verify::None;
         outlets.open(decoder.layout())?;
+        let mut report = encoded.report();
         report.needed = outlets.finish(held)?;
         report.verified = if is_verified { report.needed } else { 0 };
         Ok(report)

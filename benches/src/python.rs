@@ -1,27 +1,28 @@
-//! PyTorch, by the scripts beside this package.
+//! PyTorch, by the scripts beside this package, and programs that tell what they needed.
 
 use std::error::Error;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-pub(crate) struct Python {
+/// A Python that has PyTorch.
+#[derive(Debug)]
+pub struct Python {
     interpreter: PathBuf,
 }
 
 impl Python {
-    pub(crate) fn new(interpreter: PathBuf) -> Self {
+    /// The interpreter at a path.
+    #[must_use]
+    pub fn new(interpreter: PathBuf) -> Self {
         Self { interpreter }
     }
 
     /// Runs a command of a script; returns what it prints.
-    pub(crate) fn run(
-        &self,
-        script: &str,
-        command: &str,
-        dir: &Path,
-        numbers: &[usize],
-    ) -> Result<Vec<u8>, Box<dyn Error>> {
+    ///
+    /// # Errors
+    /// What it says on standard error.
+    pub fn run(&self, script: &str, command: &str, dir: &Path, numbers: &[usize]) -> Result<Vec<u8>, Box<dyn Error>> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
         let numbers = numbers.iter().map(usize::to_string);
         printed(Command::new(&self.interpreter).arg(script).arg(command).arg(dir).args(numbers))
@@ -29,7 +30,10 @@ impl Python {
 }
 
 /// Runs a program; returns what it prints.
-pub(crate) fn printed(command: &mut Command) -> Result<Vec<u8>, Box<dyn Error>> {
+///
+/// # Errors
+/// What it says on standard error.
+pub fn printed(command: &mut Command) -> Result<Vec<u8>, Box<dyn Error>> {
     let program = command.get_program().to_owned();
     let output = command.output().map_err(|error| format!("{}: {error}", Path::new(&program).display()))?;
     if output.status.success() {

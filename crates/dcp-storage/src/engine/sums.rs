@@ -1,0 +1,40 @@
+//! Running checksums.
+
+/// CRC-32 checksums of the blocks of a stream.
+pub(super) struct BlockSums {
+    block: u64,
+    filled: u64,
+    hasher: crc32fast::Hasher,
+    sums: Vec<u32>,
+}
+
+impl BlockSums {
+    pub(super) fn new(block: u64) -> Self {
+        Self { block, filled: 0, hasher: crc32fast::Hasher::new(), sums: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, mut bytes: &[u8]) {
+        while self.block > 0 && !bytes.is_empty() {
+            let len = (self.block - self.filled).min(bytes.len() as u64);
+            let (now, later) = bytes.split_at(len as usize);
+            self.hasher.update(now);
+            self.filled += len;
+            if self.filled == self.block {
+                self.close();
+            }
+            bytes = later;
+        }
+    }
+
+    fn close(&mut self) {
+        self.sums.push(std::mem::take(&mut self.hasher).finalize());
+        self.filled = 0;
+    }
+
+    pub(super) fn finish(mut self) -> Vec<u32> {
+        if self.filled > 0 {
+            self.close();
+        }
+        self.sums
+    }
+}

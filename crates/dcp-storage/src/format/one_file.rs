@@ -1,0 +1,56 @@
+//! Formats whose checkpoints are one file, which all ranks write together.
+
+use bytes::Bytes;
+use dcp_types::{GlobalPlan, Rank, WriteItem};
+
+use crate::StorageError;
+
+/// How all ranks write one file together: each its chunks at their places, then one of them all that lies between and behind.
+///
+/// In such a file every tensor is there as a whole, row-major and little-endian; where each starts follows from the plan alone.
+/// Values are collected, and are part of what is written last.
+///
+/// # Contract
+/// * The same arguments give the same result.
+/// * Tensors do not overlap one another, nor what [`complete`](Self::complete) gives.
+pub trait OneFile: Send + Sync {
+    /// Where the tensors start whose chunks a rank writes: in the order of the plan's items, without values and without other names
+    /// of tensors ([`GlobalPlan::ties`]).
+    ///
+    /// # Errors
+    /// [`StorageError::Unsupported`] for what the format cannot express.
+    fn place(&self, plan: &GlobalPlan, rank: Rank) -> Result<Vec<PlacedChunk>, StorageError>;
+
+    /// All bytes of the file that are no tensors, in the order of their places. The file ends where the last of them ends.
+    ///
+    /// # Errors
+    /// [`StorageError::Unsupported`] for what the format cannot express.
+    fn complete(&self, plan: &GlobalPlan, written: &TensorsWritten) -> Result<Vec<Piece>, StorageError>;
+}
+
+/// A chunk, and where the tensor starts of which it is a part.
+#[derive(Clone, Debug)]
+pub struct PlacedChunk {
+    /// The chunk.
+    pub item: WriteItem,
+    /// The byte of the file at which the first element of the whole tensor lies.
+    pub tensor: u64,
+}
+
+/// What all ranks have written, and the values.
+#[derive(Clone, Debug, Default)]
+pub struct TensorsWritten {
+    /// The CRC-32 of each tensor's bytes, by the number of its entry; 0 for entries that are no tensors, and for other names.
+    pub checksums: Vec<u32>,
+    /// Values as [`encode_value`](crate::Format::encode_value) has made them, by the numbers of their entries, ascending.
+    pub values: Vec<(usize, Bytes)>,
+}
+
+/// Some bytes of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where in the file they start.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: Bytes,
+}

@@ -1,0 +1,131 @@
+//! Lays out a file that all ranks write together: storages first, whose places follow from the plan, then the pickle with all values.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use dcp_storage::{OneFile, Piece, PlacedChunk, StorageError, TensorsWritten};
+use dcp_types::{
+    DictKey, Fqn, GlobalPlan, Metadata, Opaque, Rank, Segment, StatePath, TensorEntry, Tree, Value, WriteItem,
+    WriteWhat, unflatten,
+};
+
+use super::TorchSaveFormat;
+use crate::archive::ArchiveWriter;
+use crate::object::{self, StateLeaf, pickle_state};
+
+impl OneFile for TorchSaveFormat {
+    fn place(&self, plan: &GlobalPlan, rank: Rank) -> Result<Vec<PlacedChunk>, StorageError> {
+        let places = places(plan);
+        let is_stored = |item: &WriteItem| item.what != WriteWhat::Value && !plan.ties().contains_key(&item.entry);
+        let chunks = plan.items_of(rank).into_iter().filter(is_stored);
+        let placed = |item: WriteItem| match places.get(&item.entry) {
+            Some(&tensor) => Ok(PlacedChunk { item, tensor }),
+            None => Err(unsupported(format!("an item of entry {}, which is no tensor", item.entry))),
+        };
+        chunks.map(placed).collect()
+    }
+
+    fn complete(&self, plan: &GlobalPlan, written: &TensorsWritten) -> Result<Vec<Piece>, StorageError> {
+        let metadata = plan.metadata();
+        let values = values(metadata, &written.values)?;
+        let keys: HashMap<usize, usize> = stored(plan).enumerate().map(|(key, (entry, _))| (entry, key)).collect();
+        let free = keys.len();
+        let tree = tree(metadata, |entry, tensor| match tensor {
+            Some(tensor) => {
+                let key = *keys.get(plan.ties().get(&entry).unwrap_or(&entry))?;
+                Some(StateLeaf::Tensor { dtype: tensor.dtype, shape: tensor.shape.dims(), key })
+            }
+            None => values.get(&entry).map(StateLeaf::Value),
+        })?;
+        let state = pickle_state(&tree, free).map_err(|fault| unsupported(fault.to_string()))?;
+        let (mut archive, mut pieces, mut position) = (ArchiveWriter::storages_first(), Vec::new(), 0);
+        for (key, (entry, tensor)) in stored(plan).enumerate() {
+            let head = archive.begin_storage(&key.to_string(), tensor.nbytes());
+            archive.end_storage(written.checksums.get(entry).copied().unwrap_or_default());
+            let length = head.len() as u64 + tensor.nbytes();
+            pieces.push(Piece { offset: position, bytes: head.into() });
+            position += length;
+        }
+        archive.pickle(&state.pickle);
+        for (key, storage) in (free..).zip(state.storages) {
+            archive.storage(&key.to_string(), storage);
+        }
+        pieces.push(Piece { offset: position, bytes: archive.finish().into() });
+        Ok(pieces)
+    }
+}
+
+/// Refuses a state whose places do not make one tree.
+pub(super) fn check(plan: &GlobalPlan) -> Result<(), StorageError> {
+    tree(plan.metadata(), |_, _| Some(())).map(drop)
+}
+
+/// A value on its way to the one pickle. With tensors in it, it becomes an archive first, in which those that share memory go on to.
+pub(super) fn encode_value(fqn: &Fqn, value: &Value) -> Result<Bytes, StorageError> {
+    // Who cannot express it finds out here, where its name is known.
+    let archive = object::encode(value).map_err(|fault| unsupported(format!("{fqn}: {fault}")))?;
+    let encoded = match value.tensor_bytes() {
+        0 => value.encode(),
+        _ => {
+            let encoding = object::ENCODING.into();
+            Value::Opaque(Opaque { encoding, bytes: archive, globals: Vec::new() }).encode()
+        }
+    };
+    encoded.map_err(|fault| unsupported(format!("{fqn}: {fault}")))
+}
+
+/// The byte at which each tensor starts, by the number of its entry.
+fn places(plan: &GlobalPlan) -> HashMap<usize, u64> {
+    let (mut archive, mut position) = (ArchiveWriter::storages_first(), 0);
+    let place = |(key, (entry, tensor)): (usize, (usize, &TensorEntry))| {
+        let start = position + archive.begin_storage(&key.to_string(), tensor.nbytes()).len() as u64;
+        // How long what follows is does not depend on the checksum.
+        archive.end_storage(0);
+        position = start + tensor.nbytes();
+        (entry, start)
+    };
+    stored(plan).enumerate().map(place).collect()
+}
+
+/// The tensors with the numbers of their entries, once under all their names. Each is a storage, whose key is its number among them.
+fn stored(plan: &GlobalPlan) -> impl Iterator<Item = (usize, &TensorEntry)> {
+    let tensors = plan.metadata().entries().enumerate();
+    let tensors = tensors.filter_map(|(number, (_, entry))| Some((number, entry.as_tensor()?)));
+    tensors.filter(|(number, _)| !plan.ties().contains_key(number))
+}
+
+fn values(metadata: &Metadata, encoded: &[(usize, Bytes)]) -> Result<HashMap<usize, Value>, StorageError> {
+    let decode = |(entry, bytes): &(usize, Bytes)| {
+        let name = || metadata.entry(*entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
+        let value = Value::decode(bytes);
+        Ok((*entry, value.map_err(|fault| unsupported(format!("{}: {fault}", name())))?))
+    };
+    encoded.iter().map(decode).collect()
+}
+
+/// The state with a leaf for each entry, which is made of its number, and of the tensor if it is one.
+fn tree<'m, L>(
+    metadata: &'m Metadata,
+    mut leaf: impl FnMut(usize, Option<&'m TensorEntry>) -> Option<L>,
+) -> Result<Tree<L>, StorageError> {
+    let mut leaves = Vec::with_capacity(metadata.len());
+    for (number, (fqn, entry)) in metadata.entries().enumerate() {
+        let leaf = leaf(number, entry.as_tensor())
+            .ok_or_else(|| unsupported(format!("{fqn}, of which nothing was written")))?;
+        leaves.push((below_root(&entry.path), leaf));
+    }
+    let mut root = unflatten(leaves).map_err(|fault| unsupported(fault.to_string()))?;
+    Ok(root.take(ROOT).unwrap_or_else(|| Tree::Dict(root)))
+}
+
+/// A file may hold a list, or just a tensor: the root is no dict then.
+const ROOT: &str = "";
+
+fn below_root(path: &StatePath) -> StatePath {
+    let root = Segment::Key(DictKey::Str(ROOT.into()));
+    StatePath::new(std::iter::once(root).chain(path.segments().iter().cloned()).collect::<Vec<_>>())
+}
+
+fn unsupported(what: String) -> StorageError {
+    StorageError::Unsupported { format: "torch-save", what }
+}
