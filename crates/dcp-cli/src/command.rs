@@ -9,9 +9,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use dcp::{Converter, Error, Format, Location, Store};
+use dcp::{Error, Format, Location, Store};
 
 use crate::args::{Arguments, Command, Rewrite};
+use crate::convert::Rewriting;
 use crate::failure::Failure;
 use crate::{convert, demo, inspect, reshard, verify};
 
@@ -106,27 +107,20 @@ impl Dcpctl {
             Command::Demo(args) => demo::demo(args, out),
             Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, &self.opener, args, out),
             Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, &self.opener, args, out),
-            Command::Convert(args) => {
-                convert::convert(self.converter(), self.places(&args.rewrite)?, args, self.as_process, out)
-            }
-            Command::Reshard(args) => {
-                reshard::reshard(self.converter(), self.places(&args.rewrite)?, args, self.as_process, out)
-            }
+            Command::Convert(args) => convert::convert(self.rewriting(&args.rewrite)?, args, out),
+            Command::Reshard(args) => reshard::reshard(self.rewriting(&args.rewrite)?, args, out),
         }
     }
 
-    fn converter(&self) -> Converter<'static> {
-        Converter::new().opener(self.opener.clone())
-    }
-
-    /// Source and destination.
-    fn places(&self, args: &Rewrite) -> Result<[Location; 2], Failure> {
+    /// What converting and resharding start from.
+    fn rewriting<'a>(&'a self, args: &Rewrite) -> Result<Rewriting<'a>, Failure> {
         // Stores of one URL cannot be told to be the same.
         if args.source == args.destination {
             let location = args.destination.to_string_lossy().into_owned();
             return Err(Error::SamePlace { location }.into());
         }
-        Ok([self.location(&args.source)?, self.location(&args.destination)?])
+        let (from, to) = (self.location(&args.source)?, self.location(&args.destination)?);
+        Ok(Rewriting { from, to, opener: &self.opener, as_process: self.as_process })
     }
 
     /// The place that an argument names.

@@ -1,6 +1,5 @@
 //! Looking into a checkpoint.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dcp_storage::{
@@ -82,12 +81,6 @@ impl Checkpoint {
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
-    }
-
-    /// The entries that are other names of tensors, with the entries of these: their elements are the same, and stored once.
-    #[must_use]
-    pub fn ties(&self) -> BTreeMap<usize, usize> {
-        self.opened.ties()
     }
 
     /// What was left out of the metadata because it is not sound; nothing unless opened to [`salvage`](Self::salvage).

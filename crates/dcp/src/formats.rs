@@ -1,6 +1,5 @@
 //! The formats that this build knows.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use dcp_storage::{Format, Io, StorageError, Store, StorePath};
@@ -19,21 +18,8 @@ pub(crate) fn known() -> Vec<Arc<dyn Format>> {
     ]
 }
 
-/// The names of the formats that this build knows.
-#[must_use]
-pub fn format_names() -> Vec<&'static str> {
-    known().iter().map(|format| format.name()).collect()
-}
-
-/// The name of the format that a place's ending tells, as `torch-save` for `model.pt`, if there is one.
-#[must_use]
-pub fn format_by_ending(place: &Path) -> Option<&'static str> {
-    let ending = place.extension()?.to_str()?.to_lowercase();
-    known().iter().find(|format| format.endings().contains(&ending.as_str())).map(|format| format.name())
-}
-
 /// The format of this name, or of which this is an ending.
-pub(crate) fn named(formats: &[Arc<dyn Format>], name: &str) -> Result<Arc<dyn Format>, Error> {
+pub(crate) fn named(name: &str, formats: &[Arc<dyn Format>]) -> Result<Arc<dyn Format>, Error> {
     let is_it = |format: &Arc<dyn Format>| format.name() == name || format.endings().contains(&name);
     let known = || formats.iter().map(|format| format.name()).collect();
     let unknown = || Error::UnknownFormat { name: name.to_owned(), known: known() };

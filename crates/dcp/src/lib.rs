@@ -20,7 +20,6 @@ pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
 pub use checkpoint::Checkpoint;
 pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter};
 pub use error::Error;
-pub use formats::{format_by_ending, format_names};
 pub use load::Loader;
 pub use location::Location;
 pub use opener::Opener;

@@ -1,5 +1,6 @@
 //! Opening checkpoints of formats that are brought along.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use dcp_storage::{Format, Strictness};
@@ -63,6 +64,20 @@ impl Opener {
     pub fn format(mut self, format: impl Format + 'static) -> Self {
         self.formats.insert(0, Arc::new(format));
         self
+    }
+
+    /// The names of the formats.
+    #[must_use]
+    pub fn format_names(&self) -> Vec<&'static str> {
+        self.formats.iter().map(|format| format.name()).collect()
+    }
+
+    /// The name of the format that a place's ending tells, as `torch-save` for `model.pt`, if there is one.
+    #[must_use]
+    pub fn format_by_ending(&self, place: &Path) -> Option<&'static str> {
+        let ending = place.extension()?.to_str()?.to_lowercase();
+        let tells = |format: &&Arc<dyn Format>| format.endings().contains(&ending.as_str());
+        self.formats.iter().find(tells).map(|format| format.name())
     }
 
     /// Opens the checkpoint at a place.

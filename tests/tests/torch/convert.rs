@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use dcp::{Checkpoint, Converter};
+use dcp::{Converter, LocalTensor, Saver, StateDict, TorchSaveFormat};
+use ndarray::Array2;
 
 /// Every file of `torch.save` among the fixtures.
 fn files() -> Vec<PathBuf> {
@@ -29,9 +30,24 @@ fn content(at: &Path) -> serde_json::Value {
     let mut entries = report["entries"].take();
     for entry in entries.as_array_mut().expect("entries") {
         let entry = entry.as_object_mut().expect("an object");
+        if let Some(value) = entry.get_mut("value") {
+            forget_memory(value);
+        }
         entry.retain(|field, _| ["fqn", "dtype", "shape", "sha256", "value", "path"].contains(&field.as_str()));
     }
     entries
+}
+
+/// Tensors inside of a value may share memory; natively each has its own.
+fn forget_memory(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Array(items) => items.iter_mut().for_each(forget_memory),
+        serde_json::Value::Object(fields) => {
+            fields.retain(|field, _| field != "storage_offset" && field != "stride");
+            fields.values_mut().for_each(forget_memory);
+        }
+        _ => {}
+    }
 }
 
 #[test]
@@ -42,7 +58,7 @@ fn a_file_goes_through_every_format_and_comes_back() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let convert = |from: &Path, to: &str, name: &str| {
             let to_path = dir.path().join(name);
-            let converted = Converter::new().to_named(to).expect("a format").fsync(false).convert(from, &to_path);
+            let converted = Converter::new().to_named(to).fsync(false).convert(from, &to_path);
             converted.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
             to_path
         };
@@ -56,13 +72,23 @@ fn a_file_goes_through_every_format_and_comes_back() {
     }
 }
 
+fn tensor(array: &Array2<f32>) -> LocalTensor<'_> {
+    LocalTensor::whole(array.view().into_dyn()).expect("a tensor")
+}
+
 #[test]
 fn tied_tensors_stay_tied() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/torch/15_torchsave/model.pt");
+    let weight = Array2::from_elem((64, 64), 1.5f32);
+    let copy = weight.clone();
+    let state = StateDict::new().with("in", tensor(&weight)).with("out", tensor(&weight)).with("copy", tensor(&copy));
     let dir = tempfile::tempdir().expect("temporary directory");
-    let again = dir.path().join("again.pt");
-    Converter::new().to_named("pt").expect("a format").fsync(false).convert(&file, &again).expect("converts");
-    let ties = |at: &Path| Checkpoint::open(at).expect("opens").ties();
-    assert!(!ties(&file).is_empty());
-    assert_eq!(ties(&again), ties(&file));
+    let (saved, again) = (dir.path().join("saved.pt"), dir.path().join("again.pt"));
+    Saver::new().format(TorchSaveFormat::new()).fsync(false).save_dict(&state, &saved).expect("saves");
+    Converter::new().to_named("pt").fsync(false).convert(&saved, &again).expect("converts");
+    for file in [&saved, &again] {
+        let size = std::fs::metadata(file).expect("a file").len();
+        let stored = 64 * 64 * 4;
+        assert!(size > 2 * stored && size < 3 * stored, "{size}");
+        assert_eq!(content(file), content(&saved));
+    }
 }

@@ -6,38 +6,39 @@ mod progress;
 use std::io::Write;
 use std::path::Path;
 
-use dcp::{Cancel, ConvertReport, Converter, Location};
+use dcp::{Cancel, ConvertReport, Converter, Location, Opener};
 
 use self::progress::Progress;
 use crate::args::{Convert, Rewrite};
 use crate::failure::Failure;
 use crate::units::{bytes, count, printable, rate, time};
 
-pub(crate) fn convert(
-    converter: Converter<'_>,
-    places: [Location; 2],
-    args: &Convert,
-    as_process: bool,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
-    let Some(format) = format(&args.rewrite) else {
-        let known = dcp::format_names().join(", ");
+/// Source, destination, and what is known besides.
+pub(crate) struct Rewriting<'a> {
+    pub(crate) from: Location,
+    pub(crate) to: Location,
+    pub(crate) opener: &'a Opener,
+    pub(crate) as_process: bool,
+}
+
+pub(crate) fn convert(rewriting: Rewriting<'_>, args: &Convert, out: &mut dyn Write) -> Result<(), Failure> {
+    let Some(format) = format(&rewriting, &args.rewrite) else {
+        let known = rewriting.opener.format_names().join(", ");
         return Err(Failure::Impossible(format!("the ending of DST tells no format; say one with --to ({known})")));
     };
-    rewrite(converter.to_named(format)?, places, &args.rewrite, as_process, out)
+    rewrite(Converter::new().to_named(format), rewriting, &args.rewrite, out)
 }
 
 /// The format that is asked for, or that the destination's ending tells.
-pub(crate) fn format(args: &Rewrite) -> Option<&str> {
-    args.to.as_deref().or_else(|| dcp::format_by_ending(Path::new(&args.destination)))
+pub(crate) fn format<'a>(rewriting: &Rewriting<'_>, args: &'a Rewrite) -> Option<&'a str> {
+    args.to.as_deref().or_else(|| rewriting.opener.format_by_ending(Path::new(&args.destination)))
 }
 
 /// Converts with the options that both commands have.
 pub(crate) fn rewrite(
     converter: Converter<'_>,
-    [from, to]: [Location; 2],
+    Rewriting { from, to, opener, as_process }: Rewriting<'_>,
     args: &Rewrite,
-    as_process: bool,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let cancel = Cancel::new();
@@ -47,6 +48,7 @@ pub(crate) fn rewrite(
     let progress = Progress::new(as_process && !args.quiet && !args.dry_run);
     let tell = |so_far| progress.tell(so_far);
     let mut converter = converter
+        .opener(opener.clone())
         .jobs(args.jobs.into())
         .memory(args.memory)
         .salvage(args.salvage)

@@ -19,7 +19,6 @@ pub(crate) use steps::Steps;
 pub(crate) use stream::longest_value;
 pub use stream::{Decoded, Decoder, Stream, StreamCodec};
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -143,11 +142,6 @@ pub trait OpenedCheckpoint: fmt::Debug + Send + Sync {
     /// What was left out of the metadata because it is not sound; nothing unless opened to [salvage](Strictness::Salvage).
     fn findings(&self) -> &[Finding] {
         &[]
-    }
-
-    /// The entries that are other names of tensors, with the entries of these: their elements are the same, stored once.
-    fn ties(&self) -> BTreeMap<usize, usize> {
-        BTreeMap::new()
     }
 
     /// Finds out where items lie: one locator an item, in order.

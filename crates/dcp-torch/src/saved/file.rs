@@ -1,6 +1,6 @@
 //! A file of which all has been read but its storages.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -48,24 +48,6 @@ impl SavedFile {
         };
         let here = self.leaves.iter().map(entry).collect::<Result<Vec<_>, _>>().map_err(corrupt)?;
         Metadata::new(index.entries().map(|(_, entry)| entry.clone()).chain(here)).map_err(corrupt)
-    }
-
-    /// The leaves that show the very elements that an earlier one shows, with that one.
-    pub(super) fn ties(&self) -> BTreeMap<usize, usize> {
-        let (mut firsts, mut ties) = (HashMap::new(), BTreeMap::new());
-        for (number, leaf) in self.leaves.iter().enumerate() {
-            let LeafContent::Tensor(tensor) = &leaf.content else { continue };
-            let TensorRef { dtype, shape, strides, offset, storage, conjugate, negate, .. } = tensor;
-            // Without elements there is nothing to have in common.
-            if tensor.nbytes() > 0 {
-                let first =
-                    *firsts.entry((&storage.key, offset, dtype, shape, strides, conjugate, negate)).or_insert(number);
-                if first != number {
-                    ties.insert(number, first);
-                }
-            }
-        }
-        ties
     }
 
     /// The leaf of this number, if it is a value.

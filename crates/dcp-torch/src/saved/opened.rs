@@ -1,6 +1,5 @@
 //! A file as a checkpoint.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,10 +31,6 @@ impl OpenedCheckpoint for OpenedSaved {
 
     fn fingerprint(&self) -> Digest {
         self.file.fingerprint
-    }
-
-    fn ties(&self) -> BTreeMap<usize, usize> {
-        self.file.ties()
     }
 
     fn locate(self: Arc<Self>, items: Vec<ReadItem>) -> Box<dyn Ask<Output = Vec<Locator>>> {

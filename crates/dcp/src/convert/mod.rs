@@ -12,12 +12,14 @@ mod report;
 mod resharding;
 mod select;
 mod source;
+mod ties;
 mod values;
 mod work;
 
 pub use cancel::Cancel;
 pub use report::{ConvertProgress, ConvertReport};
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -59,7 +61,7 @@ use crate::{Checkpoint, Error, Location, Opener, formats};
 /// ```
 pub struct Converter<'a> {
     opener: Opener,
-    format: Option<Arc<dyn Format>>,
+    format: Target,
     selection: Selection,
     dtype: Option<DType>,
     resharding: Option<Resharding>,
@@ -71,6 +73,13 @@ pub struct Converter<'a> {
     dry_run: bool,
     cancel: Cancel,
     progress: &'a (dyn Fn(ConvertProgress) + Send + Sync),
+}
+
+/// Which format is written.
+enum Target {
+    OfSource,
+    Named(String),
+    This(Arc<dyn Format>),
 }
 
 impl Default for Converter<'_> {
@@ -91,7 +100,7 @@ impl<'a> Converter<'a> {
     pub fn new() -> Self {
         Self {
             opener: Opener::new(),
-            format: None,
+            format: Target::OfSource,
             selection: Selection::default(),
             dtype: None,
             resharding: None,
@@ -106,27 +115,26 @@ impl<'a> Converter<'a> {
         }
     }
 
-    /// Opens the source in another way: with formats or transforms that are brought along.
+    /// Writes this format (that of the source unless told).
+    #[must_use]
+    pub fn to(mut self, format: impl Format + 'static) -> Self {
+        self.format = Target::This(Arc::new(format));
+        self
+    }
+
+    /// Writes the format of this name, as `dcp`, or of which this is an ending, as `pt`. If there is none, the conversion fails with
+    /// [`Error::UnknownFormat`].
+    #[must_use]
+    pub fn to_named(mut self, name: &str) -> Self {
+        self.format = Target::Named(name.to_owned());
+        self
+    }
+
+    /// Knows the formats that this opener knows, to read and to write by their names.
     #[must_use]
     pub fn opener(mut self, opener: Opener) -> Self {
         self.opener = opener;
         self
-    }
-
-    /// Writes this format (that of the source unless told).
-    #[must_use]
-    pub fn to(mut self, format: impl Format + 'static) -> Self {
-        self.format = Some(Arc::new(format));
-        self
-    }
-
-    /// Writes the format of this name, as `dcp`, or of which this is an ending, as `pt`.
-    ///
-    /// # Errors
-    /// [`Error::UnknownFormat`].
-    pub fn to_named(mut self, name: &str) -> Result<Self, Error> {
-        self.format = Some(formats::named(self.opener.formats(), name)?);
-        Ok(self)
     }
 
     /// Takes only entries whose whole name matches this pattern, or another one that is given so.
@@ -268,13 +276,15 @@ impl<'a> Converter<'a> {
         let (start, from, to) = (Instant::now(), from.into(), to.into());
         place::refuse_same(&from, &to)?;
         let store = from.store()?;
-        let source = Checkpoint::open_in(Arc::clone(&store), self.strictness, self.opener.formats())?;
+        let known = self.opener.formats();
+        let source = Checkpoint::open_in(Arc::clone(&store), self.strictness, known)?;
         let format = match &self.format {
-            Some(format) => Arc::clone(format),
-            None => formats::named(self.opener.formats(), source.format())?,
+            Target::OfSource => formats::named(source.format(), known)?,
+            Target::Named(name) => formats::named(name, known)?,
+            Target::This(format) => Arc::clone(format),
         };
         let destination = to.store_for(&*format, self.fsync)?;
-        place::refuse_existing(&destination, &*format, self.overwrite, source.io())?;
+        place::refuse_existing(&destination, &*format, known, self.overwrite, source.io())?;
         let chosen = self.selection.choose(source.metadata(), source.location())?;
         let planned = self.plan(&source, &*store, &*format, &chosen)?;
         format.check(&planned.plan)?;
@@ -307,7 +317,9 @@ impl<'a> Converter<'a> {
         };
         self.check_dtypes(source, chosen)?;
         let values = values::declare(source, chosen, format, &self.cancel)?;
-        plan::plan(source, chosen, values, |dtype| self.dtype_of(dtype), &cutting)
+        // Formats of several files have a copy for each name.
+        let ties = if format.is_one_file() { ties::find(source, chosen)? } else { HashMap::new() };
+        plan::plan(source, chosen, values, &ties, |dtype| self.dtype_of(dtype), &cutting)
     }
 
     /// The dtype in which a tensor is written.

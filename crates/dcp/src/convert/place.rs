@@ -17,6 +17,7 @@ pub(super) fn refuse_same(from: &Location, to: &Location) -> Result<(), Error> {
 pub(super) fn refuse_existing(
     store: &Arc<dyn Store>,
     format: &dyn Format,
+    known: &[Arc<dyn Format>],
     overwrite: bool,
     io: &Io<'_>,
 ) -> Result<(), Error> {
@@ -28,7 +29,7 @@ pub(super) fn refuse_existing(
             _ => Ok(()),
         };
     }
-    match formats::detect(store, &formats::known(), io) {
+    match formats::detect(store, known, io) {
         Ok(found) if overwrite && found.name() == format.name() => Ok(()),
         Ok(found) => Err(StorageError::Exists { location, found: found.index_path().to_string() }.into()),
         Err(Error::Storage(error)) if is_free(&error) => Ok(()),

@@ -1,6 +1,6 @@
 //! Who writes what of the destination: planned as a save by that many ranks is, from what they would have declared.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use dcp_default_planner::DefaultSavePlanner;
 use dcp_planner::{Declared, PlanContext, SavePlanner};
@@ -35,22 +35,17 @@ pub(super) enum Cutting<'a> {
 /// A mesh of more ranks is no mesh of a job that there was: what lies over it is taken chunk by chunk.
 const LARGEST_MESH: u64 = 1 << 16;
 
-/// Plans for the chosen entries. `values` are what is known of those that are values, in order.
+/// Plans for the chosen entries. `values` are what is known of those that are values, in order; `ties` says which are other names of which.
 pub(super) fn plan(
     source: &Checkpoint,
     chosen: &[Chosen],
     values: Vec<ValueDecl>,
+    ties: &HashMap<usize, usize>,
     dtype: impl Fn(DType) -> DType,
     cutting: &Cutting<'_>,
 ) -> Result<Planned, Error> {
-    let mut declaring = Declaring {
-        cutting,
-        ties: source.opened().ties(),
-        numbers: HashMap::new(),
-        meshes: Vec::new(),
-        tensors: Vec::new(),
-        regions: Vec::new(),
-    };
+    let (meshes, tensors, regions, numbers) = Default::default();
+    let mut declaring = Declaring { cutting, ties, meshes, tensors, regions, numbers };
     for chosen in chosen {
         let entry = source.metadata().entry(chosen.entry).map(|(_, entry)| entry);
         if let Some(tensor) = entry.and_then(|entry| entry.as_tensor()) {
@@ -81,13 +76,12 @@ fn origins(plan: &GlobalPlan, chosen: &[Chosen]) -> Vec<usize> {
 /// What all ranks declare: the same, so that each chunk goes to the one that has least.
 struct Declaring<'a> {
     cutting: &'a Cutting<'a>,
-    /// Of the source.
-    ties: BTreeMap<usize, usize>,
-    /// The numbers of declared tensors, by the entry of the source that each is at first.
-    numbers: HashMap<usize, u32>,
+    ties: &'a HashMap<usize, usize>,
     meshes: Vec<DeviceMesh>,
     tensors: Vec<TensorDecl>,
     regions: Vec<RegionsDecl>,
+    /// Which of the tensors an entry of the source is.
+    numbers: HashMap<usize, u32>,
 }
 
 impl Declaring<'_> {
@@ -109,11 +103,8 @@ impl Declaring<'_> {
             }
             _ => None,
         };
-        let first = self.ties.get(&chosen.entry).copied().unwrap_or(chosen.entry);
-        let tied = self.numbers.get(&first).copied();
-        if tied.is_none() {
-            self.numbers.insert(first, u32::try_from(self.tensors.len()).unwrap_or(u32::MAX));
-        }
+        let tied = self.ties.get(&chosen.entry).and_then(|first| self.numbers.get(first)).copied();
+        self.numbers.insert(chosen.entry, self.tensors.len() as u32);
         self.tensors.push(TensorDecl { path, dtype, shape, sharding, tied });
         Ok(())
     }

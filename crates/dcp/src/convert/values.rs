@@ -1,8 +1,8 @@
 //! Values, looked at before anything is written: what they are is part of the plan, and one that the format cannot hold is
 //! an error while nothing has been done yet.
 
-use dcp_storage::Format;
-use dcp_types::{Digest, ValueDecl};
+use dcp_storage::{Format, StorageError};
+use dcp_types::{Digest, Fqn, ValueDecl};
 
 use super::cancel::Cancel;
 use super::select::Chosen;
@@ -25,7 +25,8 @@ pub(super) fn declare(
             return Err(Error::Cancelled);
         }
         for value in source.values(&[chosen.entry]).map_err(|error| of(chosen, error))? {
-            let encoded = format.encode_value(&chosen.path.fqn(), &value)?;
+            let fqn = chosen.path.fqn();
+            let encoded = format.encode_value(&fqn, &value).map_err(|error| named(&fqn, error))?;
             let (path, object) = (chosen.path.clone(), value.has_opaque());
             declared.push(ValueDecl { path, object, content: Digest::of(&encoded) });
         }
@@ -37,6 +38,16 @@ pub(super) fn declare(
 fn of(chosen: &Chosen, error: Error) -> Error {
     match error {
         Error::Storage(source) => Error::Source { fqn: chosen.path.fqn(), source },
+        other => other,
+    }
+}
+
+/// An error of a format, with the name of the value if it has none.
+fn named(fqn: &Fqn, error: StorageError) -> StorageError {
+    match error {
+        StorageError::Unsupported { format, what } if !what.contains(fqn.as_str()) => {
+            StorageError::Unsupported { format, what: format!("{fqn}: {what}") }
+        }
         other => other,
     }
 }
