@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use dcp::{Converter, LocalTensor, Saver, StateDict, TorchSaveFormat};
 use ndarray::Array2;
 
-/// Every file of `torch.save` among the fixtures.
+/// Every file of `torch.save` among the fixtures, but for those with objects that would do harm.
 fn files() -> Vec<PathBuf> {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/torch");
     let folders = std::fs::read_dir(fixtures).expect("fixtures").map(|entry| entry.expect("an entry").path());
-    let names = folders.filter(|path| path.is_dir()).flat_map(|folder| std::fs::read_dir(folder).expect("a folder"));
+    let names = folders
+        .filter(|path| path.is_dir() && !path.ends_with("26_objects"))
+        .flat_map(|folder| std::fs::read_dir(folder).expect("a folder"));
     let mut files: Vec<PathBuf> =
         names.map(|entry| entry.expect("an entry").path()).filter(|path| is_one(path)).collect();
     files.sort();
