@@ -3,9 +3,13 @@
 use std::io;
 use std::sync::Arc;
 
-use dcp::{Checkpoint, DcpFormat, Error, MemoryStore, Saver, StateDict, StorageError, Store, StorePath};
+use dcp::{
+    Checkpoint, DcpFormat, Error, LocalTensor, MemoryStore, OneObject, Saver, StateDict, StorageError, Store,
+    StorePath, Value,
+};
 use dcp_storage::conformance::{Fault, FaultStore, Faults, block_on};
 use dcp_tests::{Case, Place, assert_same_tree, cases, contents};
+use ndarray::Array2;
 use proptest::prelude::*;
 
 use crate::round_trip::{for_pytorch, sorted, with_text_keys};
@@ -82,4 +86,29 @@ fn a_save_that_stops_leaves_no_checkpoint() {
         }
     }
     assert!(unfinished > 0);
+}
+
+/// What is neither a model's nor an optimizer's lies beside the index.
+#[test]
+fn lightnings_layout_is_read_as_one_state() {
+    let weight = Array2::<f32>::ones((4, 3));
+    let model = StateDict::new().with("weight", LocalTensor::whole(weight.view().into_dyn()).expect("a tensor"));
+    let optimizer = StateDict::new().with("param_groups", StateDict::new().with("lr", 0.1));
+    let hparams = StateDict::new().with("layers", 2).with("names", Value::List(vec!["a".into(), 1.into()]));
+    let state =
+        StateDict::new().with("model", model).with("optimizer_0", optimizer).with("hparams", hparams).with("epoch", 3);
+    let store = MemoryStore::new();
+    let saver = Saver::new().format(DcpFormat::new().lightning());
+    saver.save_dict(&state, store.clone()).expect("saves");
+    let files: Vec<String> = contents(&(Arc::new(store.clone()) as Place)).into_keys().collect();
+    assert_eq!(files, [".dcp-claim-0", ".metadata", "__0_0.distcp", "meta.pt"]);
+    let checkpoint = Checkpoint::open(store.clone()).expect("opens");
+    let names: Vec<&str> = checkpoint.metadata().entries().map(|(fqn, _)| fqn.as_str()).collect();
+    assert_eq!(names, ["model.weight", "optimizer_0.param_groups.lr", "hparams.layers", "hparams.names", "epoch"]);
+    assert_eq!(checkpoint.value("hparams.names").expect("reads"), Value::List(vec!["a".into(), 1.into()]));
+    assert_eq!(checkpoint.value("epoch").expect("reads"), 3.into());
+    let file = OneObject::new(Arc::new(store.clone()), StorePath::parse("meta.pt").expect("a path"));
+    let beside = Checkpoint::open(Arc::new(file) as Place).expect("opens");
+    assert_eq!(beside.metadata().entries().map(|(fqn, _)| fqn.as_str()).collect::<Vec<_>>(), names[2..]);
+    saver.save_dict(&state, store).expect_err("it is there");
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use dcp::crates::dcp_types::{Tree, Typed};
 use dcp::{
-    Checkpoint, DType, DcpFormat, DeviceMesh, LocalStore, LocalTensor, Opener, OwnedTensor, Placement, Saver, Shape,
-    StateDict, TensorSpec, ThreadGroup, TorchSaveFormat, Value, View,
+    Checkpoint, Converter, DType, DcpFormat, DeviceMesh, LocalStore, LocalTensor, Opener, OwnedTensor, Placement,
+    Saver, Shape, StateDict, TensorSpec, ThreadGroup, TorchSaveFormat, Value, View,
 };
 use dcp_tests::{Coding, Leaf, Place, Whole, cases};
 use dcp_types::TensorValue;
@@ -337,4 +337,33 @@ fn pytorch_loads_without_collectives() {
     });
     outcomes.into_iter().for_each(|outcome| drop(outcome.expect("no rank panics").expect("saves")));
     python.run("load_ranks.py", &[at.to_str().expect("text"), "4"]);
+}
+
+/// Through another format and back, objects included.
+#[test]
+#[ignore = "needs a Python with PyTorch: DCP_TORCH_PYTHON"]
+fn pytorch_finds_nothing_changed_by_conversions() {
+    let python = Python::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/torch");
+    let routes = [
+        ("15_torchsave/model.pt", ["dcp", "torch-save"]),
+        ("15_torchsave/model.pt", ["native", "torch-save"]),
+        ("15_torchsave_exotic/numpy.pt", ["dcp", "torch-save"]),
+        ("01_nested", ["native", "dcp"]),
+        ("07_2d_w4_uneven", ["native", "dcp"]),
+        ("20_titan_w2", ["native", "dcp"]),
+        ("20_titan_w2", ["torch-save", "dcp"]),
+    ];
+    for (name, route) in routes {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let source = fixtures.join(name);
+        let mut at = source.clone();
+        for (number, to) in route.into_iter().enumerate() {
+            let next = dir.path().join(number.to_string());
+            let converted = Converter::new().to_named(to).fsync(false).convert(&at, &next);
+            converted.unwrap_or_else(|error| panic!("{name} to {to}: {error}"));
+            at = next;
+        }
+        python.run("same.py", &[source.to_str().expect("text"), at.to_str().expect("text")]);
+    }
 }
