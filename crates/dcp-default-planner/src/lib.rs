@@ -11,5 +11,6 @@ mod load;
 mod resolve;
 mod save;
 
+pub use cast::{Conversion, conversion};
 pub use load::DefaultLoadPlanner;
 pub use save::{Dedup, DefaultSavePlanner, DifferingValues};
