@@ -6,7 +6,7 @@ use dcp_stateful::StatefulError;
 use dcp_storage::StorageError;
 use dcp_types::TypesError;
 
-/// What went wrong in a save or load.
+/// What went wrong in a save, a load or a comparison.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -40,6 +40,28 @@ pub enum Error {
         location: String,
         /// Why not.
         reason: &'static str,
+    },
+    /// A pattern of names that cannot be understood.
+    #[error("the pattern {pattern:?} cannot be understood: {reason}")]
+    Pattern {
+        /// The pattern as given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A choice of names that chooses nothing: a mistake in writing it, most likely.
+    #[error("nothing in {location} is meant by {choice}")]
+    NothingChosen {
+        /// The checkpoint.
+        location: String,
+        /// The choice, as `--include model.*`.
+        choice: String,
+    },
+    /// A tolerance that is none: negative, or not finite.
+    #[error("{value} is no tolerance: it must be finite, and not negative")]
+    Tolerance {
+        /// The number as given.
+        value: f64,
     },
     /// The checkpoint has no tensor or value of this name.
     #[error("the checkpoint in {location} has no {kind} named {fqn:?}")]
@@ -80,6 +102,9 @@ impl WireError for Error {
             Self::Stateful(_) => "stateful",
             Self::MissingFeature { .. } => "missing-feature",
             Self::Location { .. } => "location",
+            Self::Pattern { .. } => "pattern",
+            Self::NothingChosen { .. } => "nothing-chosen",
+            Self::Tolerance { .. } => "tolerance",
             Self::NoEntry { .. } => "no-entry",
         }
     }

@@ -2,21 +2,25 @@
 //! any other mesh, loads it back, each reading just the bytes that it needs.
 //!
 //! [`save`] and [`load`] do the common thing for a single process; [`Saver`] and [`Loader`] have all the choices;
-//! [`Checkpoint`] looks into a checkpoint; [`Auditor`] finds out whether it is whole and sound.
+//! [`Checkpoint`] looks into a checkpoint; [`Auditor`] finds out whether it is whole and sound;
+//! [`Comparer`] finds out in what two differ.
 
 mod audit;
 mod checkpoint;
+mod diff;
 mod error;
 mod formats;
 mod group;
 mod load;
 mod location;
 mod opener;
+mod pattern;
 mod report;
 mod save;
 
 pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
 pub use checkpoint::Checkpoint;
+pub use diff::{Comparer, Comparison, Difference, Elements, Mismatch, Outcome, Side, Unreadable};
 pub use error::Error;
 pub use load::Loader;
 pub use location::Location;
