@@ -1,4 +1,4 @@
-//! The command `dcpctl`: look into, check and try out distributed checkpoints.
+//! The command `dcpctl`: look into, check, compare and try out distributed checkpoints.
 //!
 //! It is a library too, so that who has a store of their own can build the same command with one more URL scheme:
 //!
@@ -22,6 +22,7 @@ mod args;
 mod columns;
 mod command;
 mod demo;
+mod diff;
 mod failure;
 mod inspect;
 mod units;
