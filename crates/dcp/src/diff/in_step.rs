@@ -92,3 +92,69 @@ impl DataSink for Blocks {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hands over these bytes in portions of an odd size.
+    fn hand_over(bytes: Vec<u8>) -> Reader<'static> {
+        Box::new(move |mut sink| {
+            let write = |portion: &[u8]| sink.write(portion).map_err(|_| Error::Tolerance { value: 1.0 });
+            bytes.chunks(100_003).try_for_each(write)
+        })
+    }
+
+    fn fail() -> Reader<'static> {
+        Box::new(|_| Err(Error::Tolerance { value: 7.0 }))
+    }
+
+    fn bytes(length: u64) -> Vec<u8> {
+        (0..length).map(|number| (number % 251) as u8).collect()
+    }
+
+    #[test]
+    fn every_byte_is_shown_once_beside_the_other() {
+        for length in [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK + 7] {
+            let (expected, mut next) = (bytes(length), 0);
+            let readers = [hand_over(bytes(length)), hand_over(bytes(length))];
+            let shown = in_step(length, readers, &mut |position, left, right| {
+                assert_eq!((position, left), (next, &expected[next as usize..][..left.len()]));
+                assert_eq!(left, right);
+                next += left.len() as u64;
+            });
+            assert!(shown.is_ok());
+            assert_eq!(next, length);
+        }
+    }
+
+    #[test]
+    fn the_first_to_fail_is_named_and_stops_the_other() {
+        let length = 40 * BLOCK;
+        let mut nothing = |_, _: &[u8], _: &[u8]| {};
+        for early in [0, BLOCK + 5, length - 1] {
+            let outcome = in_step(length, [hand_over(bytes(length)), hand_over(bytes(early))], &mut nothing);
+            let found = early / BLOCK * BLOCK;
+            assert!(
+                matches!(&outcome, Err((Side::Right, Error::Types(fault)))
+                    if **fault == TypesError::BufferLength { expected: length, found }),
+                "{early}: {outcome:?}"
+            );
+        }
+        let outcome = in_step(length, [fail(), hand_over(bytes(length))], &mut nothing);
+        assert!(matches!(outcome, Err((Side::Left, Error::Tolerance { value: 7.0 }))), "{outcome:?}");
+        let outcome = in_step(length, [hand_over(bytes(length + 1)), hand_over(bytes(length))], &mut nothing);
+        assert!(matches!(outcome, Err((Side::Left, Error::Tolerance { value: 1.0 }))), "{outcome:?}");
+    }
+
+    /// As a reader does whose last checksum is wrong.
+    #[test]
+    fn a_failure_after_the_last_byte_counts() {
+        let late: Reader<'_> = Box::new(|sink| {
+            hand_over(bytes(BLOCK))(sink)?;
+            Err(Error::Tolerance { value: 7.0 })
+        });
+        let outcome = in_step(BLOCK, [hand_over(bytes(BLOCK)), late], &mut |_, _, _| {});
+        assert!(matches!(outcome, Err((Side::Right, Error::Tolerance { value: 7.0 }))), "{outcome:?}");
+    }
+}

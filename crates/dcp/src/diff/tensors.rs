@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use dcp_storage::Verify;
@@ -31,15 +31,15 @@ pub(super) fn compare(
     let run = Run { sides, pairs, rule, notes: Mutex::default() };
     let threads = thread::available_parallelism().map_or(2, usize::from).min(THREADS);
     let (jobs, taken) = sync_channel(threads);
-    let taken = Mutex::new(taken);
+    let taken = Arc::new(Mutex::new(taken));
     thread::scope(|scope| {
         for _ in 0..threads {
-            scope.spawn(|| run.work(&taken));
+            let (run, taken) = (&run, Arc::clone(&taken));
+            scope.spawn(move || run.work(&taken));
         }
-        pieces::cut(&run, &mut |job| {
-            // They end only after all jobs.
-            drop(jobs.send(job));
-        });
+        // Only they have it, so that nobody waits for them if they panic.
+        drop(taken);
+        pieces::cut(&run, &mut |job| drop(jobs.send(job)));
         drop(jobs);
     });
     run.finish()

@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use dcp::{Checkpoint, Comparer, Comparison, DcpFormat, Mismatch, NativeFormat, Outcome, Saver, Side, Unreadable};
+use dcp::{
+    Checkpoint, Comparer, Comparison, DcpFormat, Mismatch, NativeFormat, Outcome, Saver, Side, Store, Unreadable,
+};
 use dcp_storage::Locator;
+use dcp_storage::conformance::{Fault, FaultStore, Faults};
 use dcp_types::ReadItem;
 
 use crate::large;
-use crate::support::{floats, state};
+use crate::support::{self, floats, state};
 
 fn fixtures(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(kind)
@@ -144,4 +148,34 @@ fn every_fixture_is_the_same_as_itself() {
     let comparison = Comparer::new().compare(&differ[0], &differ[1]).expect("both open");
     assert_eq!(comparison.outcome(), Outcome::Different);
     assert!(comparison.differences.iter().any(|one| matches!(one.mismatch, Mismatch::OnlyIn(Side::Right))));
+}
+
+/// Whatever cannot be read because of I/O is told, on the right side, and never taken for the same nor for a difference.
+#[test]
+fn io_errors_are_trouble() {
+    let small = support::save(&[floats("a", &[2], &[1.0, 2.0]), floats("b", &[], &[1.0])]);
+    let bytes = large::numbers();
+    let long = large::save(DcpFormat::new(), 1, 0, &bytes);
+    for (store, other) in [(&small, &small), (&long, &large::save(NativeFormat::new(), 2, 0, &bytes))] {
+        let compare = |faults: Faults| {
+            let store: Arc<dyn Store> = Arc::new(FaultStore::new(store.clone(), faults));
+            Comparer::new().compare(store, other.clone())
+        };
+        let counting = Faults::none();
+        assert_eq!(compare(counting.clone()).expect("both open").outcome(), Outcome::Same);
+        let mut unknown = 0;
+        for k in 0..counting.count() {
+            match compare(Faults::none().at(k, Fault::Stop)) {
+                Ok(comparison) => {
+                    assert_eq!(comparison.outcome(), Outcome::Unknown, "stopped at {k}: {comparison:?}");
+                    assert!(comparison.differences.is_empty(), "stopped at {k}: {comparison:?}");
+                    let is_io = |one: &Unreadable| (one.side, one.kind.as_str()) == (Side::Left, "io");
+                    assert!(comparison.unreadable.iter().all(is_io), "stopped at {k}: {comparison:?}");
+                    unknown += 1;
+                }
+                Err(error) => assert!(!error.is_bad_checkpoint(), "stopped at {k}: {error}"),
+            }
+        }
+        assert!(unknown > 0);
+    }
 }
