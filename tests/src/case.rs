@@ -126,6 +126,22 @@ impl Case {
         Self { save, load, tree, private: false, options: Options::default() }
     }
 
+    /// The same state, saved by those who load it, and loaded by those who save it.
+    #[must_use]
+    pub fn swapped(mut self) -> Self {
+        std::mem::swap(&mut self.save, &mut self.load);
+        self.tree = map_tree(&self.tree, &mut |leaf| {
+            Some(match leaf {
+                Leaf::Tensor(tensor) => {
+                    let TensorCase { whole, saved, loaded } = (**tensor).clone();
+                    Leaf::Tensor(Arc::new(TensorCase { whole, saved: loaded, loaded: saved }))
+                }
+                value @ Leaf::Value(_) => value.clone(),
+            })
+        });
+        self
+    }
+
     /// Saves it.
     ///
     /// # Errors

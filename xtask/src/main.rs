@@ -3,6 +3,7 @@
 // A command line tool talks.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod environment;
 mod examples;
 mod features;
 mod fuzz;

@@ -5,22 +5,34 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// No single command takes longer; one that does is stopped with all that it has started.
+/// No single command takes longer, unless told otherwise; one that does is stopped with all that it has started.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Why a task did not succeed.
 #[derive(Debug)]
-pub(crate) struct Failure(String);
+pub(crate) struct Failure {
+    what: String,
+    is_left_out: bool,
+}
 
 impl Failure {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self(what.into())
+        Self { what: what.into(), is_left_out: false }
+    }
+
+    /// Something was left out, as this machine does not have what it takes; nothing is wrong.
+    pub(crate) fn left_out(why: impl Into<String>) -> Self {
+        Self { what: why.into(), is_left_out: true }
+    }
+
+    pub(crate) fn is_left_out(&self) -> bool {
+        self.is_left_out
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.what)
     }
 }
 
@@ -56,11 +68,16 @@ impl Shell {
     }
 
     /// Runs a command whose output is for people.
-    pub(crate) fn run(&self, mut command: Command) -> Result<(), Failure> {
+    pub(crate) fn run(&self, command: Command) -> Result<(), Failure> {
+        self.run_within(command, LIMIT)
+    }
+
+    /// The same, but not for longer than this.
+    pub(crate) fn run_within(&self, mut command: Command, limit: Duration) -> Result<(), Failure> {
         let shown = show(&command);
         println!("$ {shown}");
         let child = command.spawn().map_err(|error| Failure::new(format!("cannot start `{shown}`: {error}")))?;
-        let status = wait(child, &shown)?;
+        let status = wait(child, &shown, limit)?;
         if status.success() { Ok(()) } else { Err(Failure::new(format!("`{shown}` failed: {status}"))) }
     }
 
@@ -82,16 +99,16 @@ impl Shell {
     }
 }
 
-fn wait(mut child: Child, shown: &str) -> Result<ExitStatus, Failure> {
+fn wait(mut child: Child, shown: &str, limit: Duration) -> Result<ExitStatus, Failure> {
     let start = Instant::now();
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Ok(status),
-            Ok(None) if start.elapsed() < LIMIT => std::thread::sleep(Duration::from_millis(50)),
+            Ok(None) if start.elapsed() < limit => std::thread::sleep(Duration::from_millis(50)),
             Ok(None) => {
                 stop(child.id());
                 drop(child.wait());
-                return Err(Failure::new(format!("`{shown}` took more than {} s and was stopped", LIMIT.as_secs())));
+                return Err(Failure::new(format!("`{shown}` took more than {} s and was stopped", limit.as_secs())));
             }
             Err(error) => return Err(Failure::new(format!("cannot wait for `{shown}`: {error}"))),
         }

@@ -47,7 +47,24 @@ pub(crate) fn need_python(shell: &Shell) -> Result<(), Failure> {
     if has_python() {
         return Ok(());
     }
-    Err(Failure::new("there is no python3: install it, or leave the step out (`--skip reader`)"))
+    Err(Failure::new(
+        "there is no python3: install it, or leave out the steps that need it (`--skip reader --skip pytorch`)",
+    ))
+}
+
+/// Makes sure that Python can make environments.
+pub(crate) fn need_venv(shell: &Shell) -> Result<(), Failure> {
+    need_python(shell)?;
+    let has_venv = || {
+        let mut python = shell.program("python3");
+        python.args(["-c", "import ensurepip, venv"]);
+        shell.succeeds(python)
+    };
+    if has_venv() {
+        return Ok(());
+    }
+    install(shell, "python3-venv");
+    if has_venv() { Ok(()) } else { Err(Failure::new("this Python cannot make environments: install python3-venv")) }
 }
 
 /// Tries to install a package of the system, where that is Debian or one of its kin and we may.

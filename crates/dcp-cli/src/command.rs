@@ -14,7 +14,7 @@ use dcp::{Error, Format, Location, Store};
 use crate::args::{Arguments, Command, Rewrite};
 use crate::convert::Rewriting;
 use crate::failure::Failure;
-use crate::{convert, demo, inspect, reshard, verify};
+use crate::{convert, demo, diff, inspect, reshard, verify};
 
 /// The command `dcpctl`, with the URL schemes that it knows.
 #[derive(Default)]
@@ -33,7 +33,7 @@ pub type Opener = dyn Fn(&str) -> Result<Arc<dyn Store>, Error> + Send + Sync;
 pub enum Status {
     /// Fine: exit status 0.
     Fine,
-    /// The checkpoint is bad: exit status 1.
+    /// The checkpoint is bad, or two differ: exit status 1.
     Bad,
     /// It could not be done, because of its arguments, a missing path or I/O: exit status 2.
     Impossible,
@@ -91,24 +91,34 @@ impl Dcpctl {
                 drop(write!(err, "{answer}"));
                 return Status::Impossible;
             }
-            Err(help) => write!(out, "{help}").map_err(Failure::Output),
+            Err(help) => write!(out, "{help}").map(|()| Status::Fine).map_err(Failure::Output),
         };
-        match done.and_then(|()| out.flush().map_err(Failure::Output)) {
-            Err(failure) if !failure.is_closed_output() => {
+        let flushed = done.and_then(|status| out.flush().map(|()| status).map_err(Failure::Output));
+        match flushed {
+            Ok(status) => status,
+            Err(failure) if failure.is_closed_output() => Status::Fine,
+            Err(failure) => {
                 drop(writeln!(err, "dcpctl: {}", failure.line()));
                 failure.status()
             }
-            _ => Status::Fine,
         }
     }
 
-    fn obey(&self, command: &Command, out: &mut dyn Write) -> Result<(), Failure> {
+    fn obey(&self, command: &Command, out: &mut dyn Write) -> Result<Status, Failure> {
+        let fine = |()| Status::Fine;
         match command {
-            Command::Demo(args) => demo::demo(args, out),
-            Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, &self.opener, args, out),
-            Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, &self.opener, args, out),
-            Command::Convert(args) => convert::convert(self.rewriting(&args.rewrite)?, args, out),
-            Command::Reshard(args) => reshard::reshard(self.rewriting(&args.rewrite)?, args, out),
+            Command::Demo(args) => demo::demo(args, out).map(fine),
+            Command::Inspect(args) => {
+                inspect::inspect(self.location(&args.checkpoint)?, &self.opener, args, out).map(fine)
+            }
+            Command::Verify(args) => {
+                verify::verify(self.location(&args.checkpoint)?, &self.opener, args, out).map(fine)
+            }
+            Command::Diff(args) => {
+                diff::diff([self.location(&args.left)?, self.location(&args.right)?], &self.opener, args, out)
+            }
+            Command::Convert(args) => convert::convert(self.rewriting(&args.rewrite)?, args, out).map(fine),
+            Command::Reshard(args) => reshard::reshard(self.rewriting(&args.rewrite)?, args, out).map(fine),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The command `dcpctl`: look into, check, convert and try out distributed checkpoints.
+//! The command `dcpctl`: look into, check, compare, convert and try out distributed checkpoints.
 //!
 //! It is a library too, so that who has a store of their own can build the same command with one more URL scheme:
 //!
@@ -23,6 +23,7 @@ mod columns;
 mod command;
 mod convert;
 mod demo;
+mod diff;
 mod failure;
 mod inspect;
 mod reshard;

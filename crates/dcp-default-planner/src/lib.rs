@@ -11,6 +11,6 @@ mod load;
 mod resolve;
 mod save;
 
-pub use cast::{cast, converts};
+pub use cast::{Conversion, cast, conversion, converts};
 pub use load::DefaultLoadPlanner;
 pub use save::{Dedup, DefaultSavePlanner, DifferingValues};

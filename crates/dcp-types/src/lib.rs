@@ -19,6 +19,7 @@ mod ranks;
 mod region;
 mod runs;
 mod shape;
+mod slabs;
 mod source;
 mod spec;
 mod state;
@@ -43,6 +44,7 @@ pub use ranks::{Rank, RankSet};
 pub use region::Region;
 pub use runs::Runs;
 pub use shape::Shape;
+pub use slabs::Slabs;
 pub use source::{BufferPlace, DataError, DataSink, DataSource, Dest, Source};
 pub use spec::{HeldPart, Sharding, TensorSpec};
 pub use state::{

@@ -193,10 +193,14 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Storage`].
     pub fn values(&self, entries: &[usize]) -> Result<Vec<Value>, Error> {
+        self.values_with(entries, &self.io)
+    }
+
+    pub(crate) fn values_with(&self, entries: &[usize], io: &Io<'_>) -> Result<Vec<Value>, Error> {
         let item = |entry| ReadItem { entry, what: ReadWhat::Value };
         let mut encoded: Vec<Vec<u8>> = vec![Vec::new(); entries.len()];
         let wanted = entries.iter().map(|&entry| item(entry)).zip(encoded.iter_mut().map(Dest::Value)).collect();
-        self.io.block_on(self.reader.read_data(wanted, &self.io))?;
+        io.block_on(self.reader.read_data(wanted, io))?;
         let decoded = entries.iter().zip(encoded).map(|(&entry, bytes)| self.reader.decode_value(entry, bytes.into()));
         Ok(decoded.collect::<Result<_, _>>()?)
     }
@@ -234,12 +238,16 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::NoEntry`], and [`Error::Storage`] for the first thing that is wrong.
     pub fn check(&self, fqn: &str) -> Result<ReadReport, Error> {
+        self.check_with(fqn, &self.io)
+    }
+
+    pub(crate) fn check_with(&self, fqn: &str, io: &Io<'_>) -> Result<ReadReport, Error> {
         let (entry, tensor) = self.find_tensor(fqn)?;
         let mut chunks = tensor.all_chunks().map(|chunk| ReadItem::whole_chunk(entry, chunk)).peekable();
         let mut report = ReadReport::default();
         while chunks.peek().is_some() {
             let batch = chunks.by_ref().take(CHUNKS).map(|item| (item, Dest::Discard)).collect();
-            report += self.io.block_on(self.reader.read_data(batch, &self.io))?;
+            report += io.block_on(self.reader.read_data(batch, io))?;
         }
         Ok(report)
     }

@@ -6,7 +6,7 @@ use dcp_stateful::StatefulError;
 use dcp_storage::StorageError;
 use dcp_types::TypesError;
 
-/// What went wrong in a save, a load or a conversion.
+/// What went wrong in a save, a load, a comparison or a conversion.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -98,6 +98,12 @@ pub enum Error {
     /// Somebody asked for the conversion to stop. What it had written was removed.
     #[error("cancelled; what was written was removed")]
     Cancelled,
+    /// A tolerance that is none: negative, or not finite.
+    #[error("{value} is no tolerance: it must be finite, and not negative")]
+    Tolerance {
+        /// The number as given.
+        value: f64,
+    },
     /// The checkpoint has no tensor or value of this name.
     #[error("the checkpoint in {location} has no {kind} named {fqn:?}")]
     NoEntry {
@@ -142,6 +148,7 @@ impl WireError for Error {
             Self::NothingChosen { .. } => "nothing-chosen",
             Self::SameName { .. } => "same-name",
             Self::NotFloatingPoint { .. } => "not-floating-point",
+            Self::Tolerance { .. } => "tolerance",
             Self::SamePlace { .. } => "same-place",
             Self::Source { source, .. } => source.kind(),
             Self::Cancelled => "cancelled",

@@ -2,23 +2,27 @@
 //! any other mesh, loads it back, each reading just the bytes that it needs.
 //!
 //! [`save`] and [`load`] do the common thing for a single process; [`Saver`] and [`Loader`] have all the choices;
-//! [`Checkpoint`] looks into a checkpoint; [`Auditor`] finds out whether it is whole and sound; [`Converter`] writes it anew in another form.
+//! [`Checkpoint`] looks into a checkpoint; [`Auditor`] finds out whether it is whole and sound; [`Comparer`], in what two differ;
+//! [`Converter`] writes one anew in another form.
 
 mod audit;
 mod checkpoint;
 mod convert;
+mod diff;
 mod error;
 mod formats;
 mod group;
 mod load;
 mod location;
 mod opener;
+mod pattern;
 mod report;
 mod save;
 
 pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
 pub use checkpoint::Checkpoint;
 pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter};
+pub use diff::{Comparer, Comparison, Difference, Elements, Mismatch, Outcome, Side, Unreadable};
 pub use error::Error;
 pub use load::Loader;
 pub use location::Location;

@@ -11,6 +11,7 @@ mod one_file;
 mod overwrite;
 mod pytorch;
 mod round_trip;
+mod same;
 mod saved;
 mod transforms;
 mod trees;

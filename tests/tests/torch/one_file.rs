@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use crate::round_trip::{for_pytorch, sorted};
 
 /// The same case without values that fall apart when the file is read: there is no telling them from parts of the state.
-fn for_one_file(case: Case) -> Case {
+pub(crate) fn for_one_file(case: Case) -> Case {
     let mut case = for_pytorch(case);
     case.tree = case.tree.into_iter().map(|(key, node)| (key, in_one_piece(node))).collect();
     case
@@ -42,7 +42,7 @@ fn is_state(value: &Value) -> bool {
     }
 }
 
-fn file_in(store: impl dcp::Store + 'static) -> Place {
+pub(crate) fn file_in(store: impl dcp::Store + 'static) -> Place {
     Arc::new(OneObject::new(Arc::new(store), StorePath::parse("deep/model.pt").expect("a path")))
 }
 

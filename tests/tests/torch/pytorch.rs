@@ -1,4 +1,4 @@
-//! What is saved here is loaded by PyTorch itself. `DCP_TORCH_PYTHON` names a Python that has it:
+//! What is saved here is loaded by PyTorch itself: `cargo xtask test --only pytorch` makes an environment that has it. Or a Python is named:
 //!
 //! ```text
 //! DCP_TORCH_PYTHON=python3 cargo test -p dcp-tests --test torch -- --ignored pytorch

@@ -2,7 +2,7 @@
 
 use dcp::crates::dcp_storage::{BlockChecks, Io, Locator};
 use dcp::crates::dcp_types::{ReadItem, TensorEntry};
-use dcp::{Checkpoint, Error, Region, Shape, TypesError, Verify, ViewMut};
+use dcp::{Checkpoint, Error, Region, Verify, ViewMut};
 use sha2::{Digest, Sha256};
 
 /// The SHA-256 of bytes in pieces, in hex.
@@ -41,8 +41,7 @@ impl Digester {
             checkpoint.check(fqn)?;
         }
         let checkpoint = checkpoint.clone().verify(if checked_before { Verify::Covered } else { Verify::All });
-        for slab in Slabs::new(&tensor.shape, (self.slab / size).max(1)) {
-            let slab = slab?;
+        for slab in Region::full(&tensor.shape).slabs(self.slab / size) {
             let length = (slab.numel() * size) as usize;
             if self.buffer.len() < length {
                 self.buffer.resize(length, 0);
@@ -79,52 +78,6 @@ impl Digester {
 /// So many chunks are located at a time.
 const CHUNKS: usize = 1 << 10;
 
-/// Cuts a tensor into regions of at most so many elements that follow each other in row-major order.
-struct Slabs {
-    extents: Vec<u64>,
-    /// The dimension that is cut; those before it are taken one index at a time.
-    dim: usize,
-    /// How many of its indices a slab has.
-    step: u64,
-    next: Option<Vec<u64>>,
-}
-
-impl Slabs {
-    fn new(shape: &Shape, limit: u64) -> Self {
-        let extents = shape.dims().to_vec();
-        let row = |dim: usize| extents[dim + 1..].iter().product::<u64>();
-        let next = (shape.numel() > 0).then(|| vec![0; extents.len()]);
-        let dim = (0..extents.len()).find(|&dim| next.is_none() || row(dim) <= limit).unwrap_or(0);
-        let step = if next.is_none() || extents.is_empty() { 1 } else { (limit / row(dim)).max(1) };
-        Self { extents, dim, step, next }
-    }
-}
-
-impl Iterator for Slabs {
-    type Item = Result<Region, TypesError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let offsets = self.next.take()?;
-        let size = |(dim, extent): (usize, &u64)| match dim.cmp(&self.dim) {
-            std::cmp::Ordering::Less => 1,
-            std::cmp::Ordering::Equal => self.step.min(extent - offsets[dim]),
-            std::cmp::Ordering::Greater => *extent,
-        };
-        let sizes: Vec<u64> = self.extents.iter().enumerate().map(size).collect();
-        let mut after = offsets.clone();
-        // As an odometer turns.
-        for dim in (0..self.extents.len().min(self.dim + 1)).rev() {
-            after[dim] += sizes[dim];
-            if after[dim] < self.extents[dim] {
-                self.next = Some(after);
-                break;
-            }
-            after[dim] = 0;
-        }
-        Some(Region::new(offsets, sizes))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,24 +112,6 @@ mod tests {
         for mut digester in [small(), Digester::default()] {
             let error = digester.sha256(&checkpoint, fqn.as_str(), &tensor).expect_err("damaged");
             assert!(error.is_bad_checkpoint() && error.to_string().contains("is damaged"), "{error}");
-        }
-    }
-
-    #[test]
-    fn slabs_follow_each_other_in_row_major_order() {
-        for extents in [&[][..], &[7], &[3, 4, 5], &[1, 1, 60], &[60, 1, 1], &[2, 0, 3], &[0]] {
-            let shape = Shape::new(extents.iter().copied()).expect("shape");
-            for limit in [1, 2, 5, 7, 20, 60, 1000] {
-                let mut next = 0;
-                for slab in Slabs::new(&shape, limit) {
-                    let slab = slab.expect("region");
-                    assert!(slab.numel() <= limit && slab.fits(extents), "{extents:?} by {limit}: {slab}");
-                    let runs: Vec<u64> = slab.runs(extents).expect("inside").collect();
-                    assert_eq!(runs, [next], "{extents:?} by {limit}: {slab}");
-                    next += slab.numel();
-                }
-                assert_eq!(next, shape.numel(), "{extents:?} by {limit}");
-            }
         }
     }
 }

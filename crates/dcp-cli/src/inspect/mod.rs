@@ -9,6 +9,9 @@ mod trouble;
 mod value;
 mod values;
 
+pub(crate) use short::short;
+pub(crate) use value::Json;
+
 use std::io::Write;
 
 use dcp::{Location, Opener, Verify};

@@ -7,7 +7,7 @@ use super::value::pairs;
 use crate::units::{self, printable};
 
 /// A value in about so many characters.
-pub(super) fn short(value: &Value, width: usize) -> String {
+pub(crate) fn short(value: &Value, width: usize) -> String {
     match value {
         Value::None => "None".into(),
         Value::Bool(true) => "True".into(),

@@ -14,14 +14,14 @@ use super::digest;
 /// `__size__`, `__set__` and `__frozenset__` (sorted), `__dict__` (a list of pairs, where keys are not all text, or not all
 /// different, or such a word themselves), `__ordereddict__` (a list of pairs), `__dtype__`, `__device__`, `__tensor__`, `__opaque__`; any other
 /// special type is `__typed__`.
-pub(super) struct Json<'a>(&'a Value, Digests);
+pub(crate) struct Json<'a>(&'a Value, Digests);
 
 /// Whether tensors inside a value get a digest. Many may look into one small storage, and would be hashed for ever.
 #[derive(Clone, Copy)]
 struct Digests(bool);
 
 impl<'a> Json<'a> {
-    pub(super) fn new(value: &'a Value) -> Self {
+    pub(crate) fn new(value: &'a Value) -> Self {
         Self(value, Digests(value.tensor_bytes() <= Value::MAX_TENSOR_BYTES))
     }
 }

@@ -2,6 +2,7 @@
 
 mod convert;
 mod demo;
+mod diff;
 mod inspect;
 mod interrupt;
 mod reshard;

@@ -5,6 +5,24 @@ mod scalar;
 
 use dcp_types::{DType, DataError, DataSink, Dest, ViewMut};
 
+/// Converts elements of one dtype to another: row-major, little-endian bytes of whole elements into bytes of just as many.
+pub type Conversion = fn(&[u8], &mut [u8]);
+
+/// The conversion of elements from one dtype to another, if there is one: numbers convert as
+/// [`convert_dtypes`](crate::DefaultLoadPlanner::convert_dtypes) says.
+///
+/// ```
+/// use dcp_types::DType;
+/// let to_float64 = dcp_default_planner::conversion(DType::BFloat16, DType::Float64).expect("both are numbers");
+/// let mut converted = [0; 8];
+/// to_float64(&[0x80, 0x3f], &mut converted);
+/// assert_eq!(f64::from_le_bytes(converted), 1.0);
+/// ```
+#[must_use]
+pub fn conversion(from: DType, to: DType) -> Option<Conversion> {
+    scalar::converter(from, to)
+}
+
 /// Whether elements of dtype `from` can be converted to `to`, as [`convert_dtypes`](crate::DefaultLoadPlanner::convert_dtypes) says.
 #[must_use]
 pub fn converts(from: DType, to: DType) -> bool {
@@ -30,7 +48,7 @@ const BLOCK: usize = 2048;
 
 struct Cast<'a> {
     out: Out<'a>,
-    convert: scalar::Convert,
+    convert: Conversion,
     /// The sizes of an element before and after.
     from: usize,
     to: usize,

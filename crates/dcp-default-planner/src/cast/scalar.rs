@@ -6,6 +6,7 @@ use float8::{F8E4M3, F8E5M2};
 use half::{bf16, f16};
 use num_complex::Complex;
 
+use super::Conversion;
 use super::number::Number;
 
 /// A dtype whose elements are numbers.
@@ -99,15 +100,12 @@ scalars! {
 static E4M3FN: [f32; 256] = values!(F8E4M3);
 static E5M2: [f32; 256] = values!(F8E5M2);
 
-/// Converts as many elements as there are.
-pub(super) type Convert = fn(&[u8], &mut [u8]);
-
 /// The conversion from one dtype to another, if there is one.
-pub(super) fn converter(from: DType, to: DType) -> Option<Convert> {
+pub(super) fn converter(from: DType, to: DType) -> Option<Conversion> {
     with_scalar!(from, From => converter_from::<From>(to))
 }
 
-fn converter_from<From: Scalar>(to: DType) -> Option<Convert> {
+fn converter_from<From: Scalar>(to: DType) -> Option<Conversion> {
     with_scalar!(to, To => Some(convert::<From, To>))
 }
 

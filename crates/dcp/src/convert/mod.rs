@@ -33,8 +33,9 @@ use self::place::Directories;
 use self::plan::{Cutting, Planned};
 use self::rename::Rename;
 use self::resharding::Resharding;
-use self::select::{Chosen, Pattern, Selection};
+use self::select::{Chosen, Selection};
 use self::source::Origin;
+use crate::pattern::Pattern;
 use crate::{Checkpoint, Error, Location, Opener, formats};
 
 /// Writes a checkpoint anew at another place, with all the choices there are.

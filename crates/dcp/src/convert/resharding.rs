@@ -2,8 +2,8 @@
 
 use dcp_types::{DeviceMesh, Fqn, Placement, Shape, ShardGrid};
 
-use super::select::Pattern;
 use crate::Error;
+use crate::pattern::Pattern;
 
 /// A mesh, and which tensors lie over it in which way.
 #[derive(Clone, Debug)]

@@ -3,31 +3,10 @@
 use std::collections::HashMap;
 
 use dcp_types::{Fqn, Metadata, StatePath};
-use globset::{GlobBuilder, GlobMatcher};
 
 use super::rename::Rename;
 use crate::Error;
-
-/// Whole names, with `*` for any characters, dots among them.
-#[derive(Clone, Debug)]
-pub(super) struct Pattern(GlobMatcher);
-
-impl Pattern {
-    pub(super) fn parse(pattern: &str) -> Result<Self, Error> {
-        let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
-        let fault =
-            |fault: globset::Error| Error::Pattern { pattern: pattern.into(), reason: fault.kind().to_string() };
-        Ok(Self(glob.map_err(fault)?.compile_matcher()))
-    }
-
-    pub(super) fn matches(&self, fqn: &Fqn) -> bool {
-        self.0.is_match(fqn.as_str())
-    }
-
-    fn text(&self) -> &str {
-        self.0.glob().glob()
-    }
-}
+use crate::pattern::Pattern;
 
 /// The choice of entries.
 #[derive(Clone, Debug, Default)]
