@@ -168,6 +168,9 @@ is called, are errors.
 Everything that has a checksum is compared with it. What is damaged in SRC is an error that names it, and so is whatever else goes wrong; then, and \
 after Ctrl-C, SRC and DST are as they were before, and nothing else stays behind. Without --force, DST must not hold a checkpoint.
 
+After a kill or a crash the same command goes on: files that were finished are not written again, if DST is more than one file, SRC has not \
+changed, and --no-fsync was not given. Do not give it while the first one still runs: that one then ends, and leaves the rest to the second.
+
 The progress is written to standard error: a bar on a terminal, else a line now and then.
 
 Exit status: 0 done; 1 SRC is bad; 2 it could not be done; 130 interrupted (SIGINT or SIGTERM).")

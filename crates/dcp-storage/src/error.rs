@@ -261,6 +261,12 @@ pub enum StorageError {
         /// Why it is unknown.
         source: Box<StorageError>,
     },
+    /// Another process has taken up a resumable save that was under way here. What was written is its own now, and left to it.
+    #[error("another process has taken over the save into {location}; it is left to that one")]
+    TakenOver {
+        /// Where.
+        location: String,
+    },
     /// The medium reported an error.
     #[error("cannot {operation} {path} in {location}: {source}")]
     Io {
@@ -306,6 +312,7 @@ impl StorageError {
             Self::Destination { .. } => "destination",
             Self::LostWrite { .. } => "lost-write",
             Self::CommitUnknown { .. } => "commit-unknown",
+            Self::TakenOver { .. } => "taken-over",
             Self::Io { .. } => "io",
         }
     }

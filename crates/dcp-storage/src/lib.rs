@@ -18,7 +18,7 @@ mod store;
 mod transform;
 mod writer;
 
-pub use composed::{ComposedReader, ComposedWriter, recognise};
+pub use composed::{ComposedReader, ComposedWriter, ResumableSave, recognise};
 pub use error::StorageError;
 pub use format::{
     Ask, BlockChecks, Companions, Decoded, Decoder, Encoded, Extent, FileLayout, Finding, Format, Late, Layout,

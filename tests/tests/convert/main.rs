@@ -3,4 +3,6 @@
 mod fixtures;
 mod identity;
 mod reads;
+mod resume;
 mod same;
+mod two;

@@ -75,7 +75,7 @@ pub(crate) fn rewrite(
 }
 
 fn print(report: &ConvertReport, args: &Rewrite, out: &mut dyn Write) -> Result<(), Failure> {
-    let ConvertReport { format, tensors, values, written, left_out, elapsed, .. } = report;
+    let ConvertReport { format, tensors, values, written, found, left_out, elapsed, .. } = report;
     let what = format!("{}, {}", count(*tensors, "tensor"), count(*values, "value"));
     let destination = args.destination.to_string_lossy();
     let destination = printable(&destination);
@@ -83,8 +83,12 @@ fn print(report: &ConvertReport, args: &Rewrite, out: &mut dyn Write) -> Result<
         writeln!(out, "would write {what}, {} of tensors, to {destination} ({format})", bytes(report.bytes))?;
     } else {
         let files = count(written.files, "file");
-        let (size, time, rate) = (bytes(written.written), time(*elapsed), rate(written.data, *elapsed));
+        let data = written.data.saturating_sub(found.data);
+        let (size, time, rate) = (bytes(written.written), time(*elapsed), rate(data, *elapsed));
         writeln!(out, "wrote {what}, {size} in {files}, to {destination} ({format}) in {time}, {rate}")?;
+        if found.files > 0 {
+            writeln!(out, "{} of {files} were there already, from a conversion that was interrupted", found.files)?;
+        }
     }
     if *left_out > 0 {
         writeln!(out, "left out what the index describes wrongly: {}; see dcpctl verify", count(*left_out, "finding"))?;

@@ -11,11 +11,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::journal::Journal;
 use crate::engine::read_whole;
 use crate::names::{claim_path, claimed_generation};
-use crate::{DataName, Generation, ObjectMeta, Precondition, StorageError, Store, StorePath};
+use crate::{DataName, Generation, ObjectMeta, Precondition, StorageError, Store, StorePath, Version};
 
 /// What a saver records before it writes anything under a generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,12 +26,15 @@ pub(super) struct Claim {
     pub(super) saver: String,
     /// From when on the claim may be taken for abandoned, in seconds since 1970.
     pub(super) expires: u64,
+    /// What another process must know to take the save up, if it can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) journal: Option<Journal>,
 }
 
 impl Claim {
     pub(super) fn new(lifetime: Duration) -> Self {
         let expires = now().saturating_add(lifetime.as_secs());
-        Self { saver: uuid::Uuid::new_v4().to_string(), expires }
+        Self { saver: uuid::Uuid::new_v4().to_string(), expires, journal: None }
     }
 
     /// Claims the first free generation from `lowest` on.
@@ -60,7 +65,7 @@ impl Claim {
         Ok(on_record(store, generation).await?.is_some_and(|claim| claim == *self))
     }
 
-    fn encode(&self) -> Result<Vec<u8>, StorageError> {
+    pub(super) fn encode(&self) -> Result<Vec<u8>, StorageError> {
         rmp_serde::to_vec_named(self)
             .map_err(|fault| StorageError::Unsupported { format: "claim", what: fault.to_string() })
     }
@@ -81,8 +86,13 @@ pub(super) fn after(generation: Generation) -> Result<Generation, StorageError> 
 
 /// The claim on record for a generation, if there is one that can be read.
 pub(super) async fn on_record(store: &dyn Store, generation: Generation) -> Result<Option<Claim>, StorageError> {
+    Ok(read(store, generation).await?.and_then(|(content, _)| rmp_serde::from_slice(&content).ok()))
+}
+
+/// What is on record for a generation, as it is, and its version.
+pub(super) async fn read(store: &dyn Store, generation: Generation) -> Result<Option<(Bytes, Version)>, StorageError> {
     match read_whole(store, &claim_path(generation)?).await {
-        Ok((content, _)) => Ok(rmp_serde::from_slice(&content).ok()),
+        Ok(found) => Ok(Some(found)),
         Err(StorageError::NotFound { .. }) => Ok(None),
         Err(error) => Err(error),
     }
@@ -115,6 +125,13 @@ impl Traces {
 
     pub(super) fn is_complete(&self) -> bool {
         self.uploads.is_ok()
+    }
+
+    /// The data files of a generation that are there, and those of which an upload came to no end.
+    pub(super) fn data_of(&self, generation: Generation) -> (Vec<&ObjectMeta>, Vec<&StorePath>) {
+        let is_theirs = |path: &StorePath| DataName::parse(path).is_some_and(|name| name.generation == generation);
+        let objects = self.objects.iter().filter(|object| is_theirs(&object.path));
+        (objects.collect(), self.uploads.iter().flatten().filter(|path| is_theirs(path)).collect())
     }
 
     fn generations(&self) -> impl Iterator<Item = Generation> {
@@ -162,12 +179,12 @@ pub(super) async fn remove_data(
     traces: &Traces,
     generation: Generation,
 ) -> Result<(), StorageError> {
-    let is_theirs = |path: &StorePath| DataName::parse(path).is_some_and(|name| name.generation == generation);
+    let (objects, uploads) = traces.data_of(generation);
     let mut outcome = Ok(());
-    for path in traces.uploads.iter().flatten().filter(|path| is_theirs(path)) {
+    for path in uploads {
         outcome = outcome.and(store.discard_unfinished(path).await);
     }
-    for object in traces.objects.iter().filter(|object| is_theirs(&object.path)) {
+    for object in objects {
         outcome = outcome.and(store.delete(&object.path).await);
     }
     outcome

@@ -3,9 +3,12 @@
 mod claim;
 mod companions;
 mod encoding;
+mod journal;
 mod one_file;
 mod reader;
+mod resumable;
 mod writer;
 
 pub use reader::{ComposedReader, recognise};
+pub use resumable::ResumableSave;
 pub use writer::ComposedWriter;

@@ -16,8 +16,8 @@ use super::one_file::OneFileSave;
 use crate::engine::{read_whole, write_file};
 use crate::names::is_index;
 use crate::{
-    Format, Generation, Io, ObjectMeta, Precondition, SaveToken, StorageError, StorageWriter, Store, Version,
-    WriteReport, WriteResult, WriteSource,
+    Format, Generation, Io, ObjectMeta, Precondition, SaveToken, StorageError, StorageWriter, Store, StorePath,
+    Version, WriteReport, WriteResult, WriteSource,
 };
 
 /// Writes checkpoints of a format to a store.
@@ -30,10 +30,10 @@ use crate::{
 /// file, as a whole; of several savers that do so at one time the last one wins.
 #[derive(Clone, Debug)]
 pub struct ComposedWriter {
-    format: Arc<dyn Format>,
-    store: Arc<dyn Store>,
+    pub(super) format: Arc<dyn Format>,
+    pub(super) store: Arc<dyn Store>,
     overwrite: bool,
-    claim_lifetime: Duration,
+    pub(super) claim_lifetime: Duration,
 }
 
 impl ComposedWriter {
@@ -74,12 +74,76 @@ impl ComposedWriter {
         }
     }
 
+    /// Claims a generation that is higher than that of the index, and reads what it will replace.
+    pub(super) async fn claim(&self, claim: &Claim, listing: &[ObjectMeta]) -> Result<Token, StorageError> {
+        self.refuse(listing)?;
+        let mut lowest = claim::first_free(listing)?;
+        loop {
+            let generation = claim.stake(&*self.store, lowest).await?;
+            let base = self.base().await;
+            lowest = match &base {
+                Ok(Some(Base { generation: Some(current), .. })) if *current >= generation => *current,
+                Ok(_) => return Ok(Token { generation, saver: claim.saver.clone(), base: base? }),
+                Err(_) => generation,
+            };
+            // Others have been here since we looked. See the module on claims for why this one is of no use.
+            drop(claim::release(&*self.store, generation).await);
+            base?;
+            lowest = claim::after(lowest)?;
+        }
+    }
+
     /// The checkpoint that is there now.
-    async fn base(&self) -> Result<Option<Base>, StorageError> {
+    pub(super) async fn base(&self) -> Result<Option<Base>, StorageError> {
         let index = self.format.index_path();
         match read_whole(&*self.store, &index).await {
             Ok(_) if !self.overwrite => Err(self.exists(index.to_string())),
             Ok((content, version)) => Ok(Some(Base { generation: self.format.generation(&content).ok(), version })),
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the files of a rank; returns their names and sizes as well.
+    pub(super) async fn write_files(
+        &self,
+        token: &Token,
+        plan: &GlobalPlan,
+        rank: Rank,
+        source: &dyn WriteSource,
+        io: &Io<'_>,
+    ) -> Result<(WriteResult, Vec<(StorePath, u64)>), StorageError> {
+        let files = self.format.lay_out(plan, rank, token.generation)?;
+        let source = Encoding { source, format: &*self.format, plan };
+        let writes = files.into_iter().map(|layout| write_file(&*self.store, layout, &source, io)).collect();
+        let mut written = io.run(writes, 1)?;
+        written.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut report = WriteReport { files: written.len() as u64, ..WriteReport::default() };
+        for file in &written {
+            report.written += file.size;
+            let items = file.segments.iter().filter(|segment| segment.item.is_some());
+            report.data += items.map(|segment| segment.length).sum::<u64>();
+        }
+        let files = self.format.summarise(&written)?;
+        let sizes = written.iter().map(|file| (file.path.clone(), file.size)).collect();
+        let mut values = Vec::new();
+        if let Some(companions) = self.format.companions() {
+            let collected = companions.collected(plan);
+            let is_collected = |item: &WriteItem| item.what == WriteWhat::Value && collected.contains(&item.entry);
+            for item in plan.items_of(rank).into_iter().filter(is_collected) {
+                let Source::Bytes(bytes) = source.source(&item)? else { continue };
+                report.data += bytes.len() as u64;
+                report.written += bytes.len() as u64;
+                values.push((item.entry, bytes));
+            }
+        }
+        Ok((WriteResult { report, summary: Summary { files, values }.encode()? }, sizes))
+    }
+
+    /// The generation of the index that is there now, as far as it can be read.
+    pub(super) async fn committed(&self) -> Result<Option<Generation>, StorageError> {
+        match read_whole(&*self.store, &self.format.index_path()).await {
+            Ok((index, _)) => Ok(self.format.generation(&index).ok()),
             Err(StorageError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -138,22 +202,7 @@ impl StorageWriter for ComposedWriter {
             return save.begin(path, ranks, self.overwrite).await;
         }
         let listing = self.store.list(None).await?;
-        self.refuse(&listing)?;
-        let claim = Claim::new(self.claim_lifetime);
-        let mut lowest = claim::first_free(&listing)?;
-        loop {
-            let generation = claim.stake(&*self.store, lowest).await?;
-            let base = self.base().await;
-            lowest = match &base {
-                Ok(Some(Base { generation: Some(current), .. })) if *current >= generation => *current,
-                Ok(_) => return Token { generation, saver: claim.saver, base: base? }.encode(),
-                Err(_) => generation,
-            };
-            // Others have been here since we looked. See the module on claims for why this one is of no use.
-            drop(claim::release(&*self.store, generation).await);
-            base?;
-            lowest = claim::after(lowest)?;
-        }
+        self.claim(&Claim::new(self.claim_lifetime), &listing).await?.encode()
     }
 
     fn prepare_global_plan(&self, plan: GlobalPlan) -> Result<GlobalPlan, StorageError> {
@@ -172,31 +221,7 @@ impl StorageWriter for ComposedWriter {
         if let Some(save) = self.one_file() {
             return save.write_data(token, plan, rank, source, io).await;
         }
-        let token = Token::decode(token)?;
-        let files = self.format.lay_out(plan, rank, token.generation)?;
-        let source = Encoding { source, format: &*self.format, plan };
-        let writes = files.into_iter().map(|layout| write_file(&*self.store, layout, &source, io)).collect();
-        let mut written = io.run(writes, 1)?;
-        written.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut report = WriteReport { files: written.len() as u64, ..WriteReport::default() };
-        for file in &written {
-            report.written += file.size;
-            let items = file.segments.iter().filter(|segment| segment.item.is_some());
-            report.data += items.map(|segment| segment.length).sum::<u64>();
-        }
-        let files = self.format.summarise(&written)?;
-        let mut values = Vec::new();
-        if let Some(companions) = self.format.companions() {
-            let collected = companions.collected(plan);
-            let is_collected = |item: &WriteItem| item.what == WriteWhat::Value && collected.contains(&item.entry);
-            for item in plan.items_of(rank).into_iter().filter(is_collected) {
-                let Source::Bytes(bytes) = source.source(&item)? else { continue };
-                report.data += bytes.len() as u64;
-                report.written += bytes.len() as u64;
-                values.push((item.entry, bytes));
-            }
-        }
-        Ok(WriteResult { report, summary: Summary { files, values }.encode()? })
+        self.write_files(&Token::decode(token)?, plan, rank, source, io).await.map(|(result, _)| result)
     }
 
     async fn finish(
@@ -242,12 +267,8 @@ impl StorageWriter for ComposedWriter {
             return save.abort(token).await;
         }
         let Token { generation, saver, .. } = Token::decode(token)?;
-        let current = match read_whole(&*self.store, &self.format.index_path()).await {
-            Ok((index, _)) => self.format.generation(&index).ok(),
-            Err(StorageError::NotFound { .. }) => None,
-            // Whether it is committed cannot be told: its files may be in use.
-            Err(unknown) => return Err(unknown),
-        };
+        // If it cannot be told whether it is committed, its files may be in use.
+        let current = self.committed().await?;
         if current == Some(generation) {
             return Ok(());
         }
@@ -273,19 +294,19 @@ impl StorageWriter for ComposedWriter {
 const COMMIT_ATTEMPTS: usize = 4;
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Token {
-    generation: Generation,
+pub(super) struct Token {
+    pub(super) generation: Generation,
     /// Whose claim on the generation this is.
-    saver: String,
-    base: Option<Base>,
+    pub(super) saver: String,
+    pub(super) base: Option<Base>,
 }
 
 /// The checkpoint that a save replaces.
-#[derive(Debug, Serialize, Deserialize)]
-struct Base {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Base {
     /// `None` if its index could not be read: its files are then left alone.
-    generation: Option<Generation>,
-    version: Version,
+    pub(super) generation: Option<Generation>,
+    pub(super) version: Version,
 }
 
 /// What a rank has written.
@@ -308,11 +329,11 @@ impl Summary {
 }
 
 impl Token {
-    fn encode(&self) -> Result<SaveToken, StorageError> {
+    pub(super) fn encode(&self) -> Result<SaveToken, StorageError> {
         Ok(SaveToken(rmp_serde::to_vec(self).map_err(foreign)?.into()))
     }
 
-    fn decode(token: &SaveToken) -> Result<Self, StorageError> {
+    pub(super) fn decode(token: &SaveToken) -> Result<Self, StorageError> {
         rmp_serde::from_slice(&token.0).map_err(foreign)
     }
 }

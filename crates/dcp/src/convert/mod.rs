@@ -5,6 +5,7 @@
 
 mod cancel;
 mod checks;
+mod key;
 mod place;
 mod plan;
 mod rename;
@@ -25,8 +26,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use dcp_planner::PlanError;
-use dcp_storage::{ComposedWriter, DataName, Format, StorageError, Store, Strictness, WriteReport};
-use dcp_types::{DType, DeviceMesh, Placement};
+use dcp_storage::{ComposedWriter, DataName, Format, StorageError, Store, Strictness};
+use dcp_types::{DType, DeviceMesh, Digest, Placement};
 
 use self::checks::{Checks, Watch};
 use self::place::Directories;
@@ -35,6 +36,7 @@ use self::rename::Rename;
 use self::resharding::Resharding;
 use self::select::{Chosen, Selection};
 use self::source::Origin;
+use self::work::Written;
 use crate::pattern::Pattern;
 use crate::{Checkpoint, Error, Location, Opener, formats};
 
@@ -269,6 +271,12 @@ impl<'a> Converter<'a> {
 
     /// Converts. Returns when the checkpoint is there, whole and durable.
     ///
+    /// If the process dies, the same conversion, started again, goes on: files that were finished are not written again, and are counted in
+    /// [`ConvertReport::found`]. The same means the same source, unchanged, choices, destination and version of this library. That is so
+    /// where the destination is more than one file, durable ([`fsync`](Self::fsync)) and of a format that was
+    /// [named](Self::to_named) or is the source's. If the first process is still at it, it ends with
+    /// [`StorageError::TakenOver`].
+    ///
     /// # Errors
     /// [`Error::Source`] for what cannot be read of the source, [`Error::Storage`] for what is wrong with it as a whole, and for what the destination
     /// says; [`Error::Plan`], [`Error::NothingChosen`], [`Error::SameName`], [`Error::NotFloatingPoint`] and [`Error::SamePlace`] for what cannot be done, before anything
@@ -292,12 +300,24 @@ impl<'a> Converter<'a> {
         let mut report = ConvertReport::of(&planned.plan, format.name(), source.findings().len());
         if !self.dry_run {
             let made = Directories::missing(&to, format.is_one_file());
+            let key = if self.may_resume() {
+                key::of(&from, &*store, &*formats::named(source.format(), known)?, &planned, &*format, source.io())?
+            } else {
+                None
+            };
             let writer = ComposedWriter::new(format, destination).overwrite(self.overwrite);
-            let written = self.write(source, planned, &writer, report.bytes);
-            report.written = written.inspect_err(|_| made.remove_empty())?;
+            let written = self.write(source, planned, &writer, key, report.bytes);
+            let written = written.inspect_err(|_| made.remove_empty())?;
+            (report.written, report.found) = (written.all, written.found);
         }
         report.elapsed = start.elapsed();
         Ok(report)
+    }
+
+    /// Whether a conversion that was interrupted may be gone on with: what it has written must be durable, and of a format that the caller brings
+    /// not all can be told that its files depend on, as keys of ciphers.
+    fn may_resume(&self) -> bool {
+        self.fsync && !matches!(self.format, Target::This(_))
     }
 
     fn plan(
@@ -348,8 +368,9 @@ impl<'a> Converter<'a> {
         checkpoint: Checkpoint,
         planned: Planned,
         writer: &ComposedWriter,
+        key: Option<Digest>,
         bytes: u64,
-    ) -> Result<WriteReport, Error> {
+    ) -> Result<Written, Error> {
         let busy = work::busy(&planned.plan, &planned.ranks);
         let memory = self.memory / self.jobs.min(busy.len()).max(1) as u64;
         let checks = Checks::needed(&checkpoint, &planned.plan, &planned.origins, source::most_open(memory))?;
@@ -364,7 +385,7 @@ impl<'a> Converter<'a> {
         let checked = checked.map_err(|error| if self.cancel.is_cancelled() { Error::Cancelled } else { error })?;
         let (cancel, failed) = (self.cancel.clone(), AtomicBool::new(false));
         let origin = Origin { checkpoint, planned, checked, cancel, failed, advance: &advance, memory };
-        work::write(writer, &origin, &busy, self.jobs)
+        work::write(writer, key, &origin, &busy, self.jobs)
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use dcp_default_planner::DefaultSavePlanner;
 use dcp_planner::{Declared, PlanContext, SavePlanner};
 use dcp_types::{
-    Chunks, DType, DeviceMesh, Fqn, GlobalPlan, PlanPart, Rank, RankSet, RegionsDecl, SavePlan, Shape, TensorDecl,
-    TensorEntry, ValueDecl,
+    Chunks, DType, DeviceMesh, Digest, Fqn, GlobalPlan, PlanPart, Rank, RankSet, RegionsDecl, SavePlan, Shape,
+    TensorDecl, TensorEntry, ValueDecl,
 };
 
 use super::resharding::Resharding;
@@ -20,6 +20,8 @@ pub(super) struct Planned {
     pub(super) origins: Vec<usize>,
     /// The ranks of the plan.
     pub(super) ranks: RankSet,
+    /// Stands for all of this.
+    pub(super) digest: Digest,
 }
 
 /// How tensors are to be cut.
@@ -60,11 +62,13 @@ pub(super) fn plan(
         values: PlanPart::new(values)?,
         order: chosen.iter().map(|chosen| chosen.path.clone()).collect(),
     };
+    let parts = [plan.meshes.digest(), plan.tensors.digest(), plan.regions.digest(), plan.values.digest()];
+    let digest = Digest::of(format!("{parts:?} {ranks:?} {chosen:?}").as_bytes());
     let coordinator = ranks.first().unwrap_or(0);
     let ctx = PlanContext { rank: coordinator, coordinator, ranks: ranks.clone() };
     let plan = DefaultSavePlanner::new().global_plan(&[Declared { ranks: ranks.clone(), plan }], &ctx)?;
     let origins = origins(&plan, chosen);
-    Ok(Planned { plan, origins, ranks })
+    Ok(Planned { plan, origins, ranks, digest })
 }
 
 /// The entries of the source by number in the plan.

@@ -31,6 +31,8 @@ pub struct ConvertReport {
     pub left_out: u64,
     /// What was written; nothing in a dry run.
     pub written: WriteReport,
+    /// What of that a conversion that was interrupted had written already.
+    pub found: WriteReport,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -48,7 +50,7 @@ impl ConvertReport {
                 None => values += 1,
             }
         }
-        let (written, elapsed) = (WriteReport::default(), Duration::ZERO);
-        Self { format, tensors, values, bytes, left_out: left_out as u64, written, elapsed }
+        let (written, found, elapsed) = (WriteReport::default(), WriteReport::default(), Duration::ZERO);
+        Self { format, tensors, values, bytes, left_out: left_out as u64, written, found, elapsed }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use dcp_storage::{StorageError, StorageWriter, WriteReport, WriteResult};
-use dcp_types::{GlobalPlan, Rank, RankSet};
+use dcp_storage::{ComposedWriter, StorageError, WriteReport, WriteResult};
+use dcp_types::{Digest, GlobalPlan, Rank, RankSet, WriteItem, WriteWhat};
 
 use super::source::{Failed, Origin, RankSource};
 use crate::Error;
@@ -14,26 +14,35 @@ pub(super) fn busy(plan: &GlobalPlan, ranks: &RankSet) -> Vec<Rank> {
     if busy.is_empty() { ranks.first().into_iter().collect() } else { busy }
 }
 
-/// Writes everything and commits it, or removes what was written.
+/// What was written, and what of that had been there already.
+pub(super) struct Written {
+    pub(super) all: WriteReport,
+    pub(super) found: WriteReport,
+}
+
+/// Writes everything that is not there yet and commits it, or removes what was written.
 pub(super) fn write(
-    writer: &dyn StorageWriter,
+    writer: &ComposedWriter,
+    key: Option<Digest>,
     origin: &Origin<'_>,
     busy: &[Rank],
     jobs: usize,
-) -> Result<WriteReport, Error> {
+) -> Result<Written, Error> {
     let io = origin.checkpoint.io().clone().with_threads(jobs);
     let plan = &origin.planned.plan;
-    let token = io.block_on(writer.begin(&origin.planned.ranks))?;
+    let mut save = io.block_on(writer.begin_resumable(key, &origin.planned.ranks))?;
+    let found: Vec<_> = save.found().iter().map(|(&rank, result)| (rank, result.clone())).collect();
+    (origin.advance)(found.iter().flat_map(|(rank, _)| plan.items_of(*rank)).map(|item| bytes(&item)).sum());
     let first = Mutex::new(None);
     let task = |rank: Rank| {
-        let (io, token, first) = (io.clone().with_threads(1), &token, &first);
+        let (io, save, first) = (io.clone().with_threads(1), &save, &first);
         async move {
             // An error of one has been enough; the others stop at their next read.
             if origin.go_on().is_err() {
                 return Ok(None);
             }
             let source = RankSource::new(origin, plan.items_of(rank));
-            match writer.write_data(token, plan, rank, &source, &io).await {
+            match save.write_data(plan, rank, &source, &io).await {
                 Ok(result) => Ok(Some((rank, result))),
                 Err(error) => {
                     first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -43,17 +52,20 @@ pub(super) fn write(
             }
         }
     };
+    let missing = busy.iter().filter(|rank| !save.found().contains_key(rank));
     let written: Result<Vec<Option<(Rank, WriteResult)>>, StorageError> =
-        io.run(busy.iter().map(|&rank| task(rank)).collect(), 1);
+        io.run(missing.map(|&rank| task(rank)).collect(), 1);
     let first = first.into_inner().unwrap_or_else(PoisonError::into_inner);
     let committed = match (origin.is_cancelled(), first, written) {
         (true, ..) => Err(Error::Cancelled),
         (false, Some(error), _) => Err(explained(error)),
         (false, None, Err(error)) => Err(error.into()),
         (false, None, Ok(results)) => {
-            let mut results: Vec<_> = results.into_iter().flatten().collect();
+            let found_report = total(&found);
+            let mut results: Vec<_> = results.into_iter().flatten().chain(found).collect();
             results.sort_unstable_by_key(|(rank, _)| *rank);
-            io.block_on(writer.finish(&token, plan, &results)).map(|()| total(&results)).map_err(Error::from)
+            let committed = io.block_on(save.finish(plan, &results));
+            committed.map(|()| Written { all: total(&results), found: found_report }).map_err(Error::from)
         }
     };
     committed.inspect_err(|error| {
@@ -61,9 +73,13 @@ pub(super) fn write(
             matches!(error, Error::Storage(error) if matches!(**error, StorageError::CommitUnknown { .. }));
         if !is_unknown {
             // What cannot be removed now, a later save removes.
-            drop(io.block_on(writer.abort(&token, true)));
+            drop(io.block_on(save.abort()));
         }
     })
+}
+
+fn bytes(item: &WriteItem) -> u64 {
+    if let WriteWhat::Chunk(_, bytes) = item.what { bytes } else { 0 }
 }
 
 fn total(results: &[(Rank, WriteResult)]) -> WriteReport {
