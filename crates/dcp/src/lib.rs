@@ -18,7 +18,7 @@ mod save;
 
 pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
 pub use checkpoint::Checkpoint;
-pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter};
+pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter, LightningForm};
 pub use error::Error;
 pub use load::Loader;
 pub use location::Location;
