@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::reshard::{mesh, placement};
 
@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Convert(Convert),
     /// Write a checkpoint anew as the ranks of another mesh would have saved it.
     Reshard(Reshard),
+    /// Make of a checkpoint of several files the one file that Lightning (Fabric, the Trainer) or `torch.load` loads.
+    Consolidate(Consolidate),
 }
 
 #[derive(Args, Debug)]
@@ -102,6 +104,31 @@ pub(crate) struct Reshard {
     pub(crate) placements: Vec<placement::Rule>,
 }
 
+#[derive(Args, Debug)]
+#[command(after_help = CONSOLIDATE_HELP)]
+pub(crate) struct Consolidate {
+    /// The checkpoint: a directory or a URL. It is only read.
+    #[arg(value_name = "DIR")]
+    pub(crate) checkpoint: OsString,
+    /// The file to write (DIR.consolidated unless told).
+    #[arg(long, short, value_name = "OUT")]
+    pub(crate) output: Option<OsString>,
+    /// For which part of Lightning (told from what is in DIR unless given).
+    #[arg(long, value_name = "FORM")]
+    pub(crate) form: Option<Form>,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+/// How Lightning arranges a state.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Form {
+    /// As `Fabric.load` wants it: as it is.
+    Fabric,
+    /// As `Trainer.fit(ckpt_path=...)` wants it: the model at `state_dict`, the optimizers in the list `optimizer_states`.
+    Trainer,
+}
+
 /// What converting and resharding have in common.
 #[derive(Args, Debug)]
 pub(crate) struct Rewrite {
@@ -129,13 +156,20 @@ pub(crate) struct Rewrite {
     /// How many files to work on at a time.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) jobs: u16,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+/// What all commands that write a checkpoint anew have in common.
+#[derive(Args, Debug)]
+pub(crate) struct Writing {
     /// About how much memory to use beside the index and the largest single value, as 256M or 1G.
     #[arg(long, value_name = "SIZE", default_value = "64M", value_parser = crate::units::parse_bytes)]
     pub(crate) memory: u64,
     /// Show what would be written, and write nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Replace a checkpoint of the same format at DST, when all is written.
+    /// Replace a checkpoint of the same format that is where the new one is to be, when all is written.
     #[arg(long)]
     pub(crate) force: bool,
     /// Do not wait until what is written is on the medium: it may be lost if the machine crashes.
@@ -193,6 +227,22 @@ the tensor, if it has one, and the others replicate.
 Without --to, DST gets the format of SRC, unless its ending tells another.
 
 ");
+
+const CONSOLIDATE_HELP: &str = "\
+OUT is a file of torch.save with the whole state: what is in the files of DIR, and what is in its meta.pt, where Fabric and the Trainer put \
+what is neither of a model nor of an optimizer. A DIR that Lightning has not saved, of any format, becomes one file as well. (dcpctl convert leaves out, \
+renames and converts, too.)
+
+With --form trainer, model.* (or state_dict.*) becomes state_dict.*, and optimizer_0.*, optimizer_1.* and so on the list optimizer_states; a DIR without a model, \
+or in whose optimizers there is a gap, is an error. With --form fabric everything stays as it is. Without --form it is trainer if the \
+Trainer has saved DIR, which has its pytorch-lightning_version then; else fabric.
+
+Tensors are streamed: it needs little memory, whatever the size of DIR. Everything that has a checksum is compared with it. What is damaged in DIR \
+is an error that names it, and so is whatever else goes wrong; then, and after Ctrl-C, everything is as it was before. Without --force, OUT must not exist.
+
+The progress is written to standard error: a bar on a terminal, else a line now and then.
+
+Exit status: 0 done; 1 DIR is bad; 2 it could not be done; 130 interrupted (SIGINT or SIGTERM).";
 
 const VERIFY_HELP: &str = "\
 Every byte of tensors and values is read once and compared with its checksum, if it has one. All that is wrong is listed, with \

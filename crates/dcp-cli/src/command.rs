@@ -11,10 +11,10 @@ use std::sync::Arc;
 use clap::Parser;
 use dcp::{Error, Format, Location, Store};
 
-use crate::args::{Arguments, Command, Rewrite};
+use crate::args::{Arguments, Command, Convert};
 use crate::convert::Rewriting;
 use crate::failure::Failure;
-use crate::{convert, demo, diff, inspect, reshard, verify};
+use crate::{consolidate, convert, demo, diff, inspect, reshard, verify};
 
 /// The command `dcpctl`, with the URL schemes that it knows.
 #[derive(Default)]
@@ -117,20 +117,29 @@ impl Dcpctl {
             Command::Diff(args) => {
                 diff::diff([self.location(&args.left)?, self.location(&args.right)?], &self.opener, args, out)
             }
-            Command::Convert(args) => convert::convert(self.rewriting(&args.rewrite)?, args, out).map(fine),
-            Command::Reshard(args) => reshard::reshard(self.rewriting(&args.rewrite)?, args, out).map(fine),
+            Command::Convert(Convert { rewrite }) => {
+                convert::convert(self.rewriting(&rewrite.source, &rewrite.destination)?, rewrite, out).map(fine)
+            }
+            Command::Reshard(args) => {
+                let rewriting = self.rewriting(&args.rewrite.source, &args.rewrite.destination)?;
+                reshard::reshard(rewriting, args, out).map(fine)
+            }
+            Command::Consolidate(args) => {
+                let output = consolidate::output(args)?;
+                consolidate::consolidate(self.rewriting(&args.checkpoint, &output)?, args, out).map(fine)
+            }
         }
     }
 
-    /// What converting and resharding start from.
-    fn rewriting<'a>(&'a self, args: &Rewrite) -> Result<Rewriting<'a>, Failure> {
+    /// What writing a checkpoint anew starts from.
+    fn rewriting<'a>(&'a self, source: &OsStr, destination: &'a OsStr) -> Result<Rewriting<'a>, Failure> {
         // Stores of one URL cannot be told to be the same.
-        if args.source == args.destination {
-            let location = args.destination.to_string_lossy().into_owned();
+        if source == destination {
+            let location = destination.to_string_lossy().into_owned();
             return Err(Error::SamePlace { location }.into());
         }
-        let (from, to) = (self.location(&args.source)?, self.location(&args.destination)?);
-        Ok(Rewriting { from, to, opener: &self.opener, as_process: self.as_process })
+        let (from, to) = (self.location(source)?, self.location(destination)?);
+        Ok(Rewriting { from, to, destination, opener: &self.opener, as_process: self.as_process })
     }
 
     /// The place that an argument names.

@@ -21,6 +21,7 @@
 mod args;
 mod columns;
 mod command;
+mod consolidate;
 mod convert;
 mod demo;
 mod diff;

@@ -75,6 +75,14 @@ pub enum Error {
         /// Another one.
         second: String,
     },
+    /// What is not there that the checkpoint of a Trainer has, or what is there that it does not have.
+    #[error("{location} cannot become a checkpoint of Lightning's Trainer: {reason}")]
+    NotOfTrainer {
+        /// The checkpoint.
+        location: String,
+        /// What is missing, or too much.
+        reason: String,
+    },
     /// Tensors cannot be converted to this dtype, as it is not a floating-point one.
     #[error("tensors are converted to floating-point dtypes only, not to {dtype}")]
     NotFloatingPoint {
@@ -147,6 +155,7 @@ impl WireError for Error {
             Self::Pattern { .. } => "pattern",
             Self::NothingChosen { .. } => "nothing-chosen",
             Self::SameName { .. } => "same-name",
+            Self::NotOfTrainer { .. } => "not-of-trainer",
             Self::NotFloatingPoint { .. } => "not-floating-point",
             Self::Tolerance { .. } => "tolerance",
             Self::SamePlace { .. } => "same-place",

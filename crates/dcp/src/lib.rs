@@ -21,7 +21,7 @@ mod save;
 
 pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
 pub use checkpoint::Checkpoint;
-pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter};
+pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter, LightningForm};
 pub use diff::{Comparer, Comparison, Difference, Elements, Mismatch, Outcome, Side, Unreadable};
 pub use error::Error;
 pub use load::Loader;

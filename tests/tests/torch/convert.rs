@@ -23,7 +23,7 @@ fn is_one(path: &Path) -> bool {
 }
 
 /// The names of all entries, with the content of tensors, and of values as `dcpctl` shows them.
-fn content(at: &Path) -> serde_json::Value {
+pub(crate) fn content(at: &Path) -> serde_json::Value {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let at = at.to_str().expect("text");
     let status = dcp_cli::Dcpctl::new().run(["dcpctl", "inspect", "--json", "--digest", at], &mut out, &mut err);

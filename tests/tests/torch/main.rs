@@ -2,9 +2,11 @@
 //! read back, and read by PyTorch.
 
 mod again;
+mod consolidate;
 mod convert;
 mod expected;
 mod forms;
+mod lightning;
 mod meshes;
 mod objects;
 mod one_file;

@@ -25,20 +25,20 @@ use sha2::{Digest, Sha256};
 use crate::round_trip::for_pytorch;
 
 /// A Python with PyTorch.
-struct Python {
+pub(crate) struct Python {
     program: PathBuf,
     dtypes: BTreeSet<String>,
 }
 
 impl Python {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let program = std::env::var_os("DCP_TORCH_PYTHON").expect("DCP_TORCH_PYTHON names a Python with PyTorch");
         let mut python = Self { program: program.into(), dtypes: BTreeSet::new() };
         python.dtypes = python.run("load_dcp.py", &["dtypes"]).lines().map(str::to_owned).collect();
         python
     }
 
-    fn run(&self, script: &str, args: &[&str]) -> String {
+    pub(crate) fn run(&self, script: &str, args: &[&str]) -> String {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python").join(script);
         let output = Command::new(&self.program).arg("-B").arg(script).args(args).output().expect("runs");
         let printed = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -1,5 +1,6 @@
 //! The command as a process: what it prints, and how it exits.
 
+mod consolidate;
 mod convert;
 mod demo;
 mod diff;

@@ -6,6 +6,7 @@
 mod cancel;
 mod checks;
 mod key;
+mod lightning;
 mod place;
 mod plan;
 mod rename;
@@ -18,6 +19,7 @@ mod values;
 mod work;
 
 pub use cancel::Cancel;
+pub use lightning::LightningForm;
 pub use report::{ConvertProgress, ConvertReport};
 
 use std::collections::HashMap;
@@ -30,6 +32,7 @@ use dcp_storage::{ComposedWriter, DataName, Format, StorageError, Store, Strictn
 use dcp_types::{DType, DeviceMesh, Digest, Placement};
 
 use self::checks::{Checks, Watch};
+use self::lightning::Arrangement;
 use self::place::Directories;
 use self::plan::{Cutting, Planned};
 use self::rename::Rename;
@@ -66,6 +69,7 @@ pub struct Converter<'a> {
     opener: Opener,
     format: Target,
     selection: Selection,
+    arrangement: Arrangement,
     dtype: Option<DType>,
     resharding: Option<Resharding>,
     jobs: usize,
@@ -105,6 +109,7 @@ impl<'a> Converter<'a> {
             opener: Opener::new(),
             format: Target::OfSource,
             selection: Selection::default(),
+            arrangement: Arrangement::Kept,
             dtype: None,
             resharding: None,
             jobs: Self::JOBS,
@@ -131,6 +136,27 @@ impl<'a> Converter<'a> {
     pub fn to_named(mut self, name: &str) -> Self {
         self.format = Target::Named(name.to_owned());
         self
+    }
+
+    /// Writes one file of `torch.save` that Lightning loads, as its `consolidate` makes it of a checkpoint of several files: whatever is in its
+    /// `meta.pt`, and the rest of the state, in this form. With `None` the form is told from what is there: [`LightningForm::Trainer`] if the
+    /// Trainer has saved it, which puts its version into the state; else [`LightningForm::Fabric`], which leaves every state as it is, also one
+    /// that is not Lightning's.
+    ///
+    /// Optimizers' states have the names of parameters as keys, as in the source, which Lightning and PyTorch take.
+    ///
+    /// A state that has no place in the form of the Trainer fails the conversion: [`Error::NotOfTrainer`]. Which form it was is in the report.
+    ///
+    /// ```no_run
+    /// use dcp::{Converter, LightningForm};
+    /// let report = Converter::new().consolidate(None).convert("epoch=3.ckpt", "epoch=3.ckpt.consolidated")?;
+    /// assert_eq!(report.form, Some(LightningForm::Trainer));
+    /// # Ok::<(), dcp::Error>(())
+    /// ```
+    #[must_use]
+    pub fn consolidate(mut self, form: Option<LightningForm>) -> Self {
+        self.arrangement = form.map_or(Arrangement::Told, Arrangement::Lightning);
+        self.to_named("torch-save")
     }
 
     /// Knows the formats that this opener knows, to read and to write by their names.
@@ -279,7 +305,7 @@ impl<'a> Converter<'a> {
     ///
     /// # Errors
     /// [`Error::Source`] for what cannot be read of the source, [`Error::Storage`] for what is wrong with it as a whole, and for what the destination
-    /// says; [`Error::Plan`], [`Error::NothingChosen`], [`Error::SameName`], [`Error::NotFloatingPoint`] and [`Error::SamePlace`] for what cannot be done, before anything
+    /// says; [`Error::Plan`], [`Error::NothingChosen`], [`Error::SameName`], [`Error::NotOfTrainer`], [`Error::NotFloatingPoint`] and [`Error::SamePlace`] for what cannot be done, before anything
     /// is written; [`Error::Cancelled`]. What was at the destination before is untouched then, and nothing else is there.
     pub fn convert(&self, from: impl Into<Location>, to: impl Into<Location>) -> Result<ConvertReport, Error> {
         let (start, from, to) = (Instant::now(), from.into(), to.into());
@@ -294,10 +320,11 @@ impl<'a> Converter<'a> {
         };
         let destination = to.store_for(&*format, self.fsync)?;
         place::refuse_existing(&destination, &*format, known, self.overwrite, source.io())?;
-        let chosen = self.selection.choose(source.metadata(), source.location())?;
+        let mut chosen = self.selection.choose(source.metadata(), source.location())?;
+        let form = self.arrangement.arrange(&mut chosen, source.metadata(), source.location())?;
         let planned = self.plan(&source, &*store, &*format, &chosen)?;
         format.check(&planned.plan)?;
-        let mut report = ConvertReport::of(&planned.plan, format.name(), source.findings().len());
+        let mut report = ConvertReport::of(&planned.plan, format.name(), form, source.findings().len());
         if !self.dry_run {
             let made = Directories::missing(&to, format.is_one_file());
             let key = if self.may_resume() {

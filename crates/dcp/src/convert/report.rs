@@ -5,6 +5,8 @@ use std::time::Duration;
 use dcp_storage::WriteReport;
 use dcp_types::GlobalPlan;
 
+use super::lightning::LightningForm;
+
 /// How far a conversion is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,6 +23,8 @@ pub struct ConvertProgress {
 pub struct ConvertReport {
     /// The format of the destination.
     pub format: &'static str,
+    /// In which form of Lightning's, if one was asked for.
+    pub form: Option<LightningForm>,
     /// How many tensors there are.
     pub tensors: u64,
     /// How many values there are.
@@ -39,7 +43,7 @@ pub struct ConvertReport {
 
 impl ConvertReport {
     /// What a plan says of it.
-    pub(super) fn of(plan: &GlobalPlan, format: &'static str, left_out: usize) -> Self {
+    pub(super) fn of(plan: &GlobalPlan, format: &'static str, form: Option<LightningForm>, left_out: usize) -> Self {
         let (mut tensors, mut values, mut bytes) = (0, 0, 0u64);
         for (_, entry) in plan.metadata().entries() {
             match entry.as_tensor() {
@@ -51,6 +55,6 @@ impl ConvertReport {
             }
         }
         let (written, found, elapsed) = (WriteReport::default(), WriteReport::default(), Duration::ZERO);
-        Self { format, tensors, values, bytes, left_out: left_out as u64, written, found, elapsed }
+        Self { format, form, tensors, values, bytes, left_out: left_out as u64, written, found, elapsed }
     }
 }

@@ -31,7 +31,6 @@ impl Selection {
         let nothing = |choice: String| Error::NothingChosen { location: location.to_owned(), choice };
         let mut included = vec![false; self.include.len()];
         let mut renamed = vec![false; self.renames.len()];
-        let mut names: HashMap<Fqn, &Fqn> = HashMap::new();
         let mut chosen = Vec::new();
         for (entry, (fqn, leaf)) in metadata.entries().enumerate() {
             let mut is_included = self.include.is_empty();
@@ -49,12 +48,9 @@ impl Selection {
                 Some(path)
             });
             let path = new.unwrap_or_else(|| leaf.path.clone());
-            if let Some(other) = names.insert(path.fqn(), fqn) {
-                let (name, first, second) = (path.fqn().to_string(), other.to_string(), fqn.to_string());
-                return Err(Error::SameName { name, first, second });
-            }
             chosen.push(Chosen { entry, path });
         }
+        distinct(&chosen, metadata)?;
         let unused = |used: &[bool]| used.iter().position(|used| !used);
         if let Some(number) = unused(&included) {
             return Err(nothing(format!("the pattern {:?}", self.include[number].text())));
@@ -67,6 +63,20 @@ impl Selection {
         }
         Ok(chosen)
     }
+}
+
+/// Refuses two entries that would get one name.
+pub(super) fn distinct(chosen: &[Chosen], metadata: &Metadata) -> Result<(), Error> {
+    let mut names: HashMap<Fqn, usize> = HashMap::with_capacity(chosen.len());
+    let of = |entry| metadata.entry(entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
+    for Chosen { entry, path } in chosen {
+        let name = path.fqn();
+        if let Some(&other) = names.get(&name) {
+            return Err(Error::SameName { name: name.to_string(), first: of(other), second: of(*entry) });
+        }
+        names.insert(name, *entry);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
