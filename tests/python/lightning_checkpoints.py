@@ -11,7 +11,6 @@
 """
 
 import argparse
-import collections
 import os
 import pathlib
 import runpy
@@ -59,7 +58,7 @@ class Net(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint):
         if self.hparams.odd is not None:
             shared = torch.arange(3.0)
-            checkpoint["odd"] = {"tied": [shared, shared], "ordered": collections.OrderedDict(b=1, a=(2, {}))}
+            checkpoint["odd"] = {"tied": [shared, shared], "pairs": {"b": 1, 5: (2, {})}}
 
 
 def sharded(module, mesh):

@@ -145,6 +145,8 @@ impl<'a> Converter<'a> {
     ///
     /// Optimizers' states have the names of parameters as keys, as in the source, which Lightning and PyTorch take.
     ///
+    /// One thing differs: an `OrderedDict` of the state in `meta.pt` becomes a dict, as in every checkpoint.
+    ///
     /// A state that has no place in the form of the Trainer fails the conversion: [`Error::NotOfTrainer`]. Which form it was is in the report.
     ///
     /// ```no_run
