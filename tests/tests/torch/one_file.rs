@@ -8,6 +8,7 @@ use dcp::{
     Checkpoint, Collective, DType, DeviceMesh, Error, LocalTensor, MemoryStore, OneObject, Placement, Region, Saver,
     Shape, StateDict, StorageError, Store, StorePath, TensorSpec, ThreadGroup, TorchSaveFormat, Value, View,
 };
+use dcp_storage::Precondition;
 use dcp_storage::conformance::{Fault, FaultStore, Faults, block_on};
 use dcp_tests::{Case, Leaf, Place, Whole, assert_same_tree, cases, contents};
 use ndarray::Array2;
@@ -106,6 +107,21 @@ fn a_file_is_there_whole_or_not_at_all() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_no_file_of_torch_save_is_not_replaced() {
+    let store = MemoryStore::new();
+    let path = StorePath::parse("deep/model.pt").expect("a path");
+    block_on(store.publish(&path, b"a letter", Precondition::Absent)).expect("published");
+    let saver = Saver::new().format(TorchSaveFormat::new()).overwrite(true);
+    let refused =
+        saver.save_dict(&StateDict::new().with("step", 1), file_in(store.clone())).expect_err("it is a letter");
+    assert!(
+        matches!(&refused, Error::Storage(error) if matches!(**error, StorageError::NoCheckpoint { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(block_on(store.size(&path)).expect("is there"), 8);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::encoding::Encoding;
-use crate::engine::{Whole, checksum, place_chunk};
+use crate::engine::{Whole, answer, checksum, place_chunk};
 use crate::{
     Format, Io, OneFile, Precondition, SaveToken, SharedUploads, StorageError, Store, StorePath, TensorsWritten,
     UploadId, WriteReport, WriteResult, WriteSource,
@@ -59,6 +59,7 @@ impl OneFileSave<'_> {
     ) -> Result<SaveToken, StorageError> {
         match self.store.size(&path).await {
             Ok(_) if !replace => return Err(self.exists(&path)),
+            Ok(_) if !answer(self.store, self.format.recognise(), &Io::new()?)?.0 => return Err(self.another(&path)),
             Ok(_) | Err(StorageError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -163,6 +164,12 @@ impl OneFileSave<'_> {
 
     fn exists(&self, path: &StorePath) -> StorageError {
         StorageError::Exists { location: self.store.location(), found: path.to_string() }
+    }
+
+    /// Whoever allows a checkpoint to be replaced has not meant just any file.
+    fn another(&self, path: &StorePath) -> StorageError {
+        let reason = format!("{path} is something else than {}, and is not replaced", self.format.name());
+        StorageError::NoCheckpoint { location: self.store.location(), reason }
     }
 
     fn unplanned(&self, entry: usize) -> StorageError {
