@@ -53,11 +53,17 @@ fn what_is_not_lightnings_becomes_a_file_beside_it() {
 fn a_file_that_is_there_is_replaced_only_when_asked() {
     let (dir, place) = of_pytorch();
     let file = dir.path().join("out.pt");
-    fs::write(&file, b"something else").expect("written");
     let options = ["--output", file.to_str().expect("text")];
-    fails(&consolidate(&place, &options), 2, "already holds");
+    let forced = [options[0], options[1], "--force", "--quiet"];
+    fs::write(&file, b"something else").expect("written");
+    fails(&consolidate(&place, &forced), 2, "out.pt is something else than torch-save, and is not replaced");
     assert_eq!(fs::read(&file).expect("read"), b"something else");
-    let said = consolidate(&place, &[options[0], options[1], "--force", "--quiet"]);
+    fs::remove_file(&file).expect("removed");
+    assert_eq!(consolidate(&place, &options).code, Some(0));
+    let before = fs::read(&file).expect("read");
+    fails(&consolidate(&place, &options), 2, "already holds");
+    assert_eq!(fs::read(&file).expect("read"), before);
+    let said = consolidate(&place, &forced);
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(names(&file), names(&place));
 }

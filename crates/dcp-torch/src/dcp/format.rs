@@ -8,7 +8,7 @@ use dcp_storage::{
     Ask, Companions, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath,
     StreamTransform, Strictness, Transforms, WrittenFile,
 };
-use dcp_types::{Fqn, GlobalPlan, Rank, Value};
+use dcp_types::{Entry, Fqn, GlobalPlan, Rank, Segment, Value};
 
 use super::open::{Open, rank_of};
 use super::{companion, summary, write};
@@ -127,6 +127,7 @@ impl Format for DcpFormat {
 
     fn check(&self, plan: &GlobalPlan) -> Result<(), StorageError> {
         self.transforms.check().map_err(unsupported)?;
+        refuse_other_roots(plan)?;
         tuples::refuse(plan, self.name())
     }
 
@@ -196,6 +197,17 @@ impl DcpFormat {
     ) -> Result<Bytes, StorageError> {
         let scope = Scope { plan, rank, left_out: &self.collected(plan) };
         metadata::encode(&scope, places, &self.transforms.descriptors(), generation).map(Bytes::from)
+    }
+}
+
+/// A file may hold a list, or just a tensor; a state is a dict.
+fn refuse_other_roots(plan: &GlobalPlan) -> Result<(), StorageError> {
+    let is_in_dict = |entry: &Entry| matches!(entry.path.segments().first(), Some(Segment::Key(_)));
+    match plan.metadata().entries().find(|(_, entry)| !is_in_dict(entry)) {
+        Some((_, entry)) => {
+            Err(unsupported(format!("{:?}, which is not in a dict; rename it", entry.path.fqn().to_string())))
+        }
+        None => Ok(()),
     }
 }
 
