@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::StorageError;
+use crate::{StorageError, StoreTraits};
 
 /// How I/O is done: on how many threads, with how much memory, and who is told of progress.
 ///
@@ -20,7 +20,11 @@ pub struct Io<'p> {
     threads: usize,
     progress: &'p (dyn Fn(u64) + Send + Sync),
     verify: Verify,
+    most_buffered: u64,
 }
+
+/// A buffer has room for some elements, whatever a store says.
+const LEAST_BUFFER: u64 = 4 << 10;
 
 /// What is checked of the bytes that a load reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,13 +42,14 @@ pub enum Verify {
 }
 
 impl Io<'static> {
-    /// The memory that a read takes per thread beside the destination, in bytes. Twice as much where reads are widened to
-    /// checksum blocks of that size; five times as much where a sink, which takes bytes in order, reads a chunk that lies
-    /// permuted; 32 MiB more where that chunk is encoded as well, or where elements of it share bytes.
-    pub const READ_BUFFER: u64 = 1 << 20;
+    /// The memory that a read takes per thread beside the destination, in bytes, unless the [store](crate::StoreTraits::read_buffer)
+    /// asks for more. It stays in the cache of a core until its checksum has been compared and it has been handed on. 2 MiB more where reads
+    /// are widened to large checksum blocks; 4 MiB more where a sink, which takes bytes in order, reads a chunk that lies permuted; 32 MiB
+    /// more where that chunk is encoded as well, or where elements of it share bytes.
+    pub const READ_BUFFER: u64 = 256 << 10;
 
     /// The memory that a write takes per file that is being written, beside the tensors, in bytes.
-    pub const WRITE_BUFFER: u64 = 1 << 20;
+    pub const WRITE_BUFFER: u64 = 256 << 10;
 
     /// I/O on one thread for each core, but at most 8.
     ///
@@ -52,7 +57,13 @@ impl Io<'static> {
     /// [`StorageError::Io`] if the system gives no threads.
     pub fn new() -> Result<Self, StorageError> {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        Ok(Self { handle: runtime()?, threads: cores.min(8), progress: &|_| {}, verify: Verify::default() })
+        Ok(Self {
+            handle: runtime()?,
+            threads: cores.min(8),
+            progress: &|_| {},
+            verify: Verify::default(),
+            most_buffered: u64::MAX,
+        })
     }
 }
 
@@ -74,8 +85,21 @@ impl<'p> Io<'p> {
     /// The same, telling how many bytes have moved, now and then and from any thread.
     #[must_use]
     pub fn with_progress<'q>(self, progress: &'q (dyn Fn(u64) + Send + Sync)) -> Io<'q> {
-        let Self { handle, threads, verify, .. } = self;
-        Io { handle, threads, progress, verify }
+        let Self { handle, threads, verify, most_buffered, .. } = self;
+        Io { handle, threads, progress, verify, most_buffered }
+    }
+
+    /// The same with less memory for reads than the store asks for, in bytes per thread.
+    #[must_use]
+    pub fn with_read_buffer(mut self, most: u64) -> Self {
+        self.most_buffered = most;
+        self
+    }
+
+    /// The most bytes that a read asks for at a time where they go through a buffer.
+    #[must_use]
+    pub fn read_buffer(&self, traits: &StoreTraits) -> u64 {
+        traits.read_buffer.min(self.most_buffered).clamp(LEAST_BUFFER, 1 << 40)
     }
 
     /// What is checked of the bytes that are read.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{SharedUploads, StorageError, StorePath};
+use crate::{Io, SharedUploads, StorageError, StorePath};
 
 /// A place that holds named, immutable byte objects: a directory, a bucket, memory.
 ///
@@ -256,14 +256,25 @@ pub struct StoreTraits {
     pub reads_in_flight: usize,
     /// Two short wanted runs with at most this gap (in bytes) between them are read as one.
     pub coalesce_gap: u64,
+    /// Runs of this many bytes or more are read exactly: nothing of the gaps between them, however short these are.
+    pub exact_run: u64,
     /// A read of more bytes than this is worth splitting.
     pub read_size: u64,
+    /// How many bytes are asked for at a time where they go through a buffer, which takes as much memory.
+    pub read_buffer: u64,
     /// The one object that there is room for, where the place is that of a format that is one file.
     pub one_object: Option<StorePath>,
 }
 
 impl Default for StoreTraits {
     fn default() -> Self {
-        Self { reads_in_flight: 1, coalesce_gap: 4096, read_size: 4 << 20, one_object: None }
+        Self {
+            reads_in_flight: 1,
+            coalesce_gap: 4096,
+            exact_run: 4096,
+            read_size: 4 << 20,
+            read_buffer: Io::READ_BUFFER,
+            one_object: None,
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! ones are cut, if any part of both chunks can be read and checked by itself; otherwise the two are read in step, from the first
 //! byte to the last.
 
-use dcp_storage::{Io, Locator, Verify};
+use dcp_storage::{Locator, Verify};
 use dcp_types::{Chunk, ReadItem, ReadWhat, Region};
 
 use super::pairs::TensorPair;
@@ -18,6 +18,8 @@ pub(super) const SLAB: u64 = 4 << 20;
 const PIECES: usize = 1 << 8;
 /// So many chunks are located at a time.
 const CHUNKS: usize = 1 << 10;
+/// Checksum blocks of more bytes are too much to read for the sake of a part of them.
+const LARGE_BLOCK: u64 = 1 << 20;
 
 /// A part of a tensor that lies in one chunk on each side.
 #[derive(Clone, Debug)]
@@ -132,7 +134,7 @@ fn are_divisible(run: &Run<'_>, pair: usize, side: Side) -> Result<bool, Error> 
 
 fn is_divisible(at: &Locator) -> bool {
     let Locator::Extent(extent) = at else { return false };
-    extent.layout.strides.is_none() && extent.checks.as_ref().is_none_or(|checks| checks.block <= Io::READ_BUFFER)
+    extent.layout.strides.is_none() && extent.checks.as_ref().is_none_or(|checks| checks.block <= LARGE_BLOCK)
 }
 
 /// Pieces that wait for more, to be read at once.

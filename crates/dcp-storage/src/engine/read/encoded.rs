@@ -5,14 +5,13 @@ use dcp_types::Fqn;
 use super::verify::{Checking, Extent, Verifier};
 use crate::format::Steps;
 use crate::transform::{Chain, Failed};
-use crate::{Decoded, Decoder, Io, ReadRange, ReadReport, StorageError, Store, Stream, Verify};
-
-/// Encoded bytes are read in pieces of this size.
-const INPUT: u64 = Io::READ_BUFFER / 2;
+use crate::{Decoded, Decoder, Io, ReadRange, ReadReport, StorageError, Store, StoreTraits, Stream, Verify};
 
 /// A stream on its way.
 pub(super) struct Encoded<'r> {
     store: &'r dyn Store,
+    /// Encoded bytes are read in pieces of this size.
+    piece: u64,
     io: &'r Io<'r>,
     stream: &'r Stream,
     fqn: &'r Fqn,
@@ -33,6 +32,7 @@ pub(super) fn stored(stream: &Stream, fqn: Fqn, store: &dyn Store, io: &Io<'_>) 
 impl<'r> Encoded<'r> {
     pub(super) fn new(
         store: &'r dyn Store,
+        traits: &StoreTraits,
         io: &'r Io<'r>,
         stream: &'r Stream,
         fqn: &'r Fqn,
@@ -45,7 +45,8 @@ impl<'r> Encoded<'r> {
         };
         let verifier = Verifier::new(stored, false);
         let (input, report) = Default::default();
-        Ok(Self { store, io, stream, fqn, chain, verifier, input, from: 0, report })
+        let piece = traits.read_buffer / 2;
+        Ok(Self { store, piece, io, stream, fqn, chain, verifier, input, from: 0, report })
     }
 
     /// Gives the next bytes; none at the end.
@@ -77,7 +78,7 @@ impl<'r> Encoded<'r> {
     /// Reads the next piece, if there is one. Blocks of checksums divide it, but for the last, so that what is damaged is found before
     /// anybody decodes it.
     async fn read(&mut self, into: &mut Vec<u8>) -> Result<(), StorageError> {
-        into.resize(INPUT.min(self.stream.length - self.report.read) as usize, 0);
+        into.resize(self.piece.min(self.stream.length - self.report.read) as usize, 0);
         if into.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use super::reading::{Reading, room};
 use super::target::{Delivery, Target};
 use super::verify::Extent;
 use crate::format::Steps;
-use crate::{Io, ReadRange, StorageError};
+use crate::{ReadRange, StorageError};
 
 /// Elements are handed on in pieces of so many bytes, which is a multiple of every element's size.
 const PIECE: usize = 64 << 10;
@@ -31,7 +31,7 @@ impl Gathered<'_> {
         };
         let mut rest = vec![(region, view)];
         while let Some((part, view)) = rest.pop() {
-            if let Some((dim, rows)) = cut(&grid, &part, Io::READ_BUFFER, view.is_none()) {
+            if let Some((dim, rows)) = cut(&grid, &part, reading.read_buffer(), view.is_none()) {
                 let (low, high) = part.split(dim, part.offsets()[dim] + rows);
                 let halves = view.map(|view| view.split_at(dim, rows)).transpose();
                 let (low_view, high_view) = halves.map_err(|fault| reading.refused(fault))?.unzip();

@@ -3,7 +3,7 @@
 //! A region of a chunk is a number of contiguous runs of the file, once its dimensions are put in the order in which the file
 //! has them. The destination is cut into pieces; each piece is a task. Where runs of the file and spans of the destination's
 //! memory are long enough, the file is read straight into the destination; otherwise through a buffer of
-//! [`Io::READ_BUFFER`](crate::Io::READ_BUFFER) bytes.
+//! [`StoreTraits::read_buffer`](crate::StoreTraits::read_buffer) bytes.
 //!
 //! Three things do not fit in: a sink over a chunk that lies permuted ([`stage`]), elements that share bytes ([`gather`]), and
 //! what is encoded ([`stream`]).
@@ -36,6 +36,9 @@ use stream::Streams;
 use task::Task;
 use verify::{Checking, Extent};
 
+/// Checksum blocks of more bytes are not read whole for the sake of a part of them.
+const LARGE_BLOCK: u64 = 1 << 20;
+
 /// Something to read, and where to.
 pub(crate) struct Wanted<'a> {
     pub(crate) fqn: Fqn,
@@ -50,6 +53,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> Result<ReadReport, StorageError> {
     let mut traits = store.traits();
     traits.read_size = traits.read_size.clamp(1, 1 << 40);
+    traits.read_buffer = io.read_buffer(&traits);
     let (mut work, mut streams) = (Work::new(store.location(), traits, io.verify()), Streams::default());
     let mut chunks = HashSet::new();
     for Wanted { fqn, item, dtype, locator, dest } in wanted {
@@ -165,7 +169,7 @@ impl<'a> Work<'a> {
     /// How the checksums of what is read for a destination are compared.
     fn checking(&self, located: &crate::Extent, order: &Order, dest: &Dest<'_>, is_whole: bool) -> Checking {
         let Some(checks) = &located.checks else { return Checking::No };
-        let is_large = checks.block > Io::READ_BUFFER;
+        let is_large = checks.block > LARGE_BLOCK;
         let is_in_order = match order {
             Order::Rows => true,
             Order::Permuted(_) => !matches!(dest, Dest::Sink(_)),

@@ -10,8 +10,6 @@ use crate::{Io, ReadRange, ReadReport, StorageError, Store, StoreTraits};
 
 /// Spans of memory shorter than this are not worth a range of their own.
 const SHORTEST_SPAN: usize = 512;
-/// Runs of this length or more are read exactly: nothing of the gaps between them.
-pub(super) const EXACT_RUN: u64 = 4096;
 
 /// What one task reads of an extent.
 pub(super) struct Reading<'a> {
@@ -45,7 +43,7 @@ impl<'a> Reading<'a> {
 
     /// Reads runs into a target that takes just as many bytes.
     pub(super) async fn fill(&mut self, runs: FileRuns, target: Target<'_>) -> Result<(), StorageError> {
-        let gap = if runs.length() < EXACT_RUN { self.traits.coalesce_gap } else { 0 };
+        let gap = if runs.length() < self.traits.exact_run { self.traits.coalesce_gap } else { 0 };
         // Short runs with small gaps are better read as one, and widened reads do not end where the memory does.
         let direct = match self.extent.widen {
             true => runs.is_whole_blocks(self.extent),
@@ -94,7 +92,8 @@ impl<'a> Reading<'a> {
     /// Reads through a buffer: gaps are skipped, edges are widened, and what comes out is delivered in order.
     async fn buffered(&mut self, runs: FileRuns, mut delivery: Delivery<'_>, gap: u64) -> Result<(), StorageError> {
         let (widen, block) = (self.extent.widen, self.extent.block());
-        let capacity = if widen { Io::READ_BUFFER.max(2 * block) } else { Io::READ_BUFFER };
+        let room = self.read_buffer();
+        let capacity = if widen { room.max(2 * block) } else { room };
         let (length, unit) = (runs.length(), self.extent.steps.unit());
         let mut batch = Batch::default();
         for start in runs.starts() {
@@ -159,6 +158,11 @@ impl<'a> Reading<'a> {
         self.fetch(ranges).await?;
         ranges.iter_mut().for_each(|range| self.extent.steps.apply(range.buffer));
         Ok(())
+    }
+
+    /// How many bytes are read at a time through a buffer.
+    pub(super) fn read_buffer(&self) -> u64 {
+        self.traits.read_buffer
     }
 
     /// Reads bytes as they lie.

@@ -6,7 +6,6 @@ use dcp_types::{DType, Dest, Region, TypesError, ViewMut};
 
 use super::gather::{self, Gathered};
 use super::layout::{Grid, Order};
-use super::reading::EXACT_RUN;
 use super::runs::FileRuns;
 use super::stage::Staged;
 use super::target::Target;
@@ -155,7 +154,7 @@ fn boxes<'a>(
 /// About how many bytes are read for a region: short runs with small gaps are read with what lies between them.
 fn bytes_to_read(runs: &FileRuns, traits: &StoreTraits) -> u64 {
     let (length, gap) = (runs.length(), runs.gap());
-    let is_read_as_one = length < EXACT_RUN && gap <= traits.coalesce_gap;
+    let is_read_as_one = length < traits.exact_run && gap <= traits.coalesce_gap;
     runs.count() * if is_read_as_one { length + gap } else { length }
 }
 

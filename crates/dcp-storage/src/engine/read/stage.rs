@@ -8,7 +8,7 @@ use super::target::Target;
 use crate::{Io, StorageError};
 
 /// The size of a slab in bytes. The larger it is, the longer are the runs of the file that it is made of.
-const SLAB: u64 = 4 * Io::READ_BUFFER;
+const SLAB: u64 = 4 << 20;
 
 /// A region for a sink.
 pub(super) struct Staged<'a> {

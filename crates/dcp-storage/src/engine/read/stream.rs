@@ -8,10 +8,10 @@ use super::encoded::{AsIs, Encoded, missing, stored};
 use super::outlets::{Outlets, Part};
 use super::split::is_fit;
 use super::task::Task;
-use crate::{Decoder, Io, ReadReport, StorageError, Store, StorePath, Stream, Verify};
+use crate::{Decoder, Io, ReadReport, StorageError, Store, StorePath, StoreTraits, Stream, Verify};
 
 /// Decoded bytes come in pieces of this size.
-const OUTPUT: usize = Io::READ_BUFFER as usize / 4;
+const OUTPUT: usize = Io::READ_BUFFER as usize;
 
 /// The streams of which something is wanted.
 #[derive(Default)]
@@ -100,11 +100,16 @@ fn part<'a>(
 
 impl Decoding<'_> {
     /// Decodes; returns what it has cost.
-    pub(super) async fn run(self, store: &dyn Store, io: &Io<'_>) -> Result<ReadReport, StorageError> {
+    pub(super) async fn run(
+        self,
+        store: &dyn Store,
+        traits: &StoreTraits,
+        io: &Io<'_>,
+    ) -> Result<ReadReport, StorageError> {
         let Self { stream, item, dtype, parts } = self;
         let fqn = parts.first().map_or_else(|| "?".into(), |part| part.fqn.clone());
         let stored = stored(&stream, fqn.clone(), store, io);
-        let mut encoded = Encoded::new(store, io, &stream, &fqn, &stored)?;
+        let mut encoded = Encoded::new(store, traits, io, &stream, &fqn, &stored)?;
         let mut decoder: Box<dyn Decoder> = match &stream.codec {
             Some(codec) => codec.decoder(&stream, &item),
             None => Box::new(AsIs),

@@ -47,7 +47,7 @@ impl Task<'_> {
                 gathered.run(&mut reading, &extent).await?;
                 reading.finish()
             }
-            Self::Decoding(decoding) => decoding.run(store, io).await,
+            Self::Decoding(decoding) => decoding.run(store, traits, io).await,
         }
     }
 }

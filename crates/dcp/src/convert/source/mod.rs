@@ -183,7 +183,7 @@ impl Origin<'_> {
     /// Every byte that is converted has its checksum compared: what is damaged must not get a new checksum that is right.
     fn io(&self, is_checked: bool) -> Io<'static> {
         let verify = if is_checked { Verify::Covered } else { Verify::All };
-        self.checkpoint.io().clone().with_threads(1).with_verify(verify)
+        self.checkpoint.io().clone().with_threads(1).with_read_buffer(stream::BUFFER).with_verify(verify)
     }
 }
 

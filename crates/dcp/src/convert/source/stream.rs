@@ -10,7 +10,10 @@ use dcp_types::{DType, DataError, DataSink, Dest, ReadItem};
 use crate::Checkpoint;
 
 /// The memory that an open stream takes, in bytes: the reader's buffer, twice as it may widen reads to blocks, and the pieces.
-pub(super) const MEMORY: u64 = 2 * Io::READ_BUFFER + (WAITING as u64 + 2) * PIECE as u64;
+pub(super) const MEMORY: u64 = 2 * BUFFER + (WAITING as u64 + 2) * PIECE as u64;
+
+/// The most bytes that are read at a time.
+pub(super) const BUFFER: u64 = 1 << 20;
 
 /// Bytes go from thread to thread in pieces of this size,
 const PIECE: usize = 128 << 10;
