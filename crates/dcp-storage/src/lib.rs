@@ -22,8 +22,8 @@ pub use composed::{ComposedReader, ComposedWriter, ResumableSave, recognise};
 pub use error::StorageError;
 pub use format::{
     Ask, BlockChecks, Companions, Decoded, Decoder, Encoded, Extent, FileLayout, Finding, Format, Late, Layout,
-    Locator, Need, OneFile, OpenedCheckpoint, Piece, PlacedChunk, PostStep, Reply, Segment, Step, Stream, StreamCodec,
-    Strictness, TensorsWritten, WrittenFile, WrittenSegment,
+    Locator, Need, OneFile, OpenedCheckpoint, Piece, Pieces, PlacedChunk, PostStep, Reply, Segment, Step, Stream,
+    StreamCodec, Strictness, Written, WrittenFile, WrittenSegment,
 };
 pub use io::{Io, Verify};
 pub use memory::MemoryStore;

@@ -2,6 +2,7 @@
 
 use std::ops::AddAssign;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// What reading cost. All in bytes but the counts.
@@ -41,6 +42,15 @@ pub struct WriteReport {
     pub written: u64,
     /// How many files.
     pub files: u64,
+}
+
+impl WriteReport {
+    /// Counts values that are written elsewhere than in files of their own.
+    pub(crate) fn wrote(&mut self, values: &[(usize, Bytes)]) {
+        let bytes: u64 = values.iter().map(|(_, bytes)| bytes.len() as u64).sum();
+        self.data += bytes;
+        self.written += bytes;
+    }
 }
 
 impl AddAssign for WriteReport {

@@ -6,6 +6,7 @@ mod consolidate;
 mod convert;
 mod expected;
 mod forms;
+mod in_order;
 mod lightning;
 mod meshes;
 mod objects;

@@ -1,6 +1,7 @@
 //! Values as a format has them.
 
-use dcp_types::{GlobalPlan, Source, WriteItem, WriteWhat};
+use bytes::Bytes;
+use dcp_types::{GlobalPlan, Rank, Source, WriteItem, WriteWhat};
 
 use crate::{Format, StorageError, WriteSource};
 
@@ -9,6 +10,26 @@ pub(super) struct Encoding<'a> {
     pub(super) source: &'a dyn WriteSource,
     pub(super) format: &'a dyn Format,
     pub(super) plan: &'a GlobalPlan,
+}
+
+impl Encoding<'_> {
+    /// The values that a rank writes, by the numbers of their entries, as far as they are wanted.
+    pub(super) fn values(
+        &self,
+        rank: Rank,
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Result<Vec<(usize, Bytes)>, StorageError> {
+        let mut values = Vec::new();
+        for item in self.plan.items_of(rank) {
+            if item.what == WriteWhat::Value
+                && is_wanted(item.entry)
+                && let Source::Bytes(bytes) = self.source(&item)?
+            {
+                values.push((item.entry, bytes));
+            }
+        }
+        Ok(values)
+    }
 }
 
 impl WriteSource for Encoding<'_> {

@@ -3,10 +3,12 @@
 mod claim;
 mod companions;
 mod encoding;
+mod in_order;
 mod journal;
 mod one_file;
 mod reader;
 mod resumable;
+mod wire;
 mod writer;
 
 pub use reader::{ComposedReader, recognise};

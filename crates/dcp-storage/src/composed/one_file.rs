@@ -5,17 +5,19 @@
 //! a name that nothing bears, one gets it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use dcp_types::{GlobalPlan, Rank, RankSet, TensorEntry, WriteWhat};
-use serde::de::DeserializeOwned;
+use dcp_types::{GlobalPlan, Rank, RankSet, TensorEntry, WriteItem, WriteWhat};
 use serde::{Deserialize, Serialize};
 
 use super::encoding::Encoding;
+use super::in_order::InOrder;
+use super::wire::{decode, encode};
 use crate::engine::{Whole, answer, checksum, place_chunk};
 use crate::{
-    Format, Io, OneFile, Precondition, SaveToken, SharedUploads, StorageError, Store, StorePath, TensorsWritten,
-    UploadId, WriteReport, WriteResult, WriteSource,
+    Format, Io, OneFile, PlacedChunk, Precondition, SaveToken, SharedUpload, SharedUploads, StorageError, Store,
+    StorePath, UploadId, WriteReport, WriteResult, WriteSource, Written,
 };
 
 /// A format of one file, and the place for it.
@@ -23,6 +25,8 @@ pub(super) struct OneFileSave<'a> {
     pub(super) format: &'a dyn Format,
     pub(super) file: &'a dyn OneFile,
     pub(super) store: &'a dyn Store,
+    /// For one rank, if the store cannot take one object from several.
+    pub(super) in_order: &'a InOrder,
 }
 
 /// The save that is under way.
@@ -40,6 +44,8 @@ struct Token {
 struct Summary {
     parts: BTreeMap<usize, Part>,
     values: Vec<(usize, Bytes)>,
+    /// The size of the file, if all of it has been written.
+    whole: Option<u64>,
 }
 
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
@@ -58,12 +64,15 @@ impl OneFileSave<'_> {
         replace: bool,
     ) -> Result<SaveToken, StorageError> {
         match self.store.size(&path).await {
-            Ok(_) if !replace => return Err(self.exists(&path)),
+            Ok(_) if !replace || self.store.shared().is_none() => return Err(self.exists(&path)),
             Ok(_) if !answer(self.store, self.format.recognise(), &Io::new()?)?.0 => return Err(self.another(&path)),
             Ok(_) | Err(StorageError::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
-        let id = self.shared()?.begin(&path, None).await?;
+        if self.store.shared().is_none() && ranks.len() > 1 {
+            return Err(StorageError::NotShared { location: self.store.location() });
+        }
+        let id = self.uploads().begin(&path, None).await?;
         let token = Token { path: path.clone(), id, replace, first: ranks.first() };
         Ok(SaveToken(encode(&token)?))
     }
@@ -80,24 +89,73 @@ impl OneFileSave<'_> {
         let source = Encoding { source, format: self.format, plan };
         let mut summary = Summary::default();
         let mut report = WriteReport { files: u64::from(first == Some(rank)), ..WriteReport::default() };
-        let mut file = self.shared()?.join(&path, &id).await?;
-        for chunk in self.file.place(plan, rank)? {
-            let tensor = tensor(plan, chunk.item.entry).ok_or_else(|| self.unplanned(chunk.item.entry))?;
-            let whole = Whole { extents: tensor.shape.dims(), element: tensor.dtype.size(), length: tensor.nbytes() };
-            let (sum, length) = place_chunk(&mut *file, &path, &chunk, &whole, &source, io).await?;
-            let part = summary.parts.entry(chunk.item.entry).or_default();
-            *part = Part { sum: part.sum ^ sum, length: part.length + length };
-            report.data += length;
-            report.written += length;
+        summary.values = source.values(rank, |_| true)?;
+        report.wrote(&summary.values);
+        let mut file = Open { upload: self.uploads().join(&path, &id).await?, path: &path, io };
+        let mut chunks = self.file.place(plan, rank)?;
+        if self.store.shared().is_some() {
+            for chunk in &chunks {
+                let part = self.put(&mut file, plan, chunk, &source).await?;
+                summary.add(chunk.item.entry, part);
+            }
+        } else {
+            chunks.sort_by_key(|chunk| chunk.tensor);
+            self.write_in_order(&mut file, plan, &chunks, &source, &mut summary).await?;
         }
-        file.flush().await?;
-        for item in plan.items_of(rank).into_iter().filter(|item| item.what == WriteWhat::Value) {
-            let dcp_types::Source::Bytes(bytes) = source.source(&item)? else { continue };
-            report.data += bytes.len() as u64;
-            report.written += bytes.len() as u64;
-            summary.values.push((item.entry, bytes));
-        }
+        file.upload.flush().await?;
+        let length: u64 = summary.parts.values().map(|part| part.length).sum();
+        (report.data, report.written) = (report.data + length, report.written + length);
         Ok(WriteResult { report, summary: encode(&summary)? })
+    }
+
+    /// Writes all of the file, if this rank has every tensor as a whole.
+    async fn write_in_order(
+        &self,
+        file: &mut Open<'_>,
+        plan: &GlobalPlan,
+        chunks: &[PlacedChunk],
+        source: &dyn WriteSource,
+        summary: &mut Summary,
+    ) -> Result<(), StorageError> {
+        let so_far = TensorsWritten::none(plan, std::mem::take(&mut summary.values));
+        let (mut chunks, mut end) = (chunks.iter().peekable(), 0);
+        for piece in self.file.pieces(plan, &so_far)? {
+            file.upload.write_at(piece.offset, &piece.bytes).await?;
+            end = piece.offset + piece.bytes.len() as u64;
+            while let Some(chunk) = chunks.next_if(|chunk| chunk.tensor == end) {
+                self.need_whole(plan, chunk)?;
+                let part = self.put(file, plan, chunk, source).await?;
+                summary.add(chunk.item.entry, part);
+                end += part.length;
+                so_far.sums[chunk.item.entry].store(checksum(part.sum, part.length), Ordering::Relaxed);
+            }
+        }
+        (summary.values, summary.whole) = (so_far.values, Some(end));
+        Ok(())
+    }
+
+    fn need_whole(&self, plan: &GlobalPlan, chunk: &PlacedChunk) -> Result<(), StorageError> {
+        let WriteItem { entry, what } = &chunk.item;
+        let is_whole = |tensor: &TensorEntry| matches!(what, WriteWhat::Chunk(_, bytes) if *bytes == tensor.nbytes());
+        if tensor(plan, *entry).is_some_and(is_whole) {
+            return Ok(());
+        }
+        let fqn = plan.metadata().entry(*entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
+        let what = format!("{fqn} in parts: {} takes a file from its first byte to its last", self.store.location());
+        Err(StorageError::Unsupported { format: self.format.name(), what })
+    }
+
+    async fn put(
+        &self,
+        file: &mut Open<'_>,
+        plan: &GlobalPlan,
+        chunk: &PlacedChunk,
+        source: &dyn WriteSource,
+    ) -> Result<Part, StorageError> {
+        let tensor = tensor(plan, chunk.item.entry).ok_or_else(|| self.unplanned(chunk.item.entry))?;
+        let whole = Whole { extents: tensor.shape.dims(), element: tensor.dtype.size(), length: tensor.nbytes() };
+        let (sum, length) = place_chunk(&mut *file.upload, file.path, chunk, &whole, source, file.io).await?;
+        Ok(Part { sum, length })
     }
 
     pub(super) async fn finish(
@@ -107,17 +165,21 @@ impl OneFileSave<'_> {
         results: &[(Rank, WriteResult)],
     ) -> Result<(), StorageError> {
         let Token { path, id, replace, .. } = decode(&token.0)?;
-        let shared = self.shared()?;
-        let written = self.join_up(plan, results)?;
-        let mut file = shared.join(&path, &id).await?;
-        let mut size = 0;
-        for piece in self.file.complete(plan, &written)? {
-            file.write_at(piece.offset, &piece.bytes).await?;
-            size = piece.offset + piece.bytes.len() as u64;
-        }
-        file.flush().await?;
+        let (written, whole) = self.join_up(plan, results)?;
+        let size = match whole {
+            Some(size) => size,
+            None => {
+                let (mut file, mut size) = (self.uploads().join(&path, &id).await?, 0);
+                for piece in self.file.pieces(plan, &written)? {
+                    file.write_at(piece.offset, &piece.bytes).await?;
+                    size = piece.offset + piece.bytes.len() as u64;
+                }
+                file.flush().await?;
+                size
+            }
+        };
         let when = if replace { Precondition::None } else { Precondition::Absent };
-        match shared.complete(&path, &id, size, when).await {
+        match self.uploads().complete(&path, &id, size, when).await {
             Ok(_) => Ok(()),
             // Whether it was there before the call or because of it, nobody can tell.
             Err(source) if source.is_retryable() => {
@@ -130,15 +192,21 @@ impl OneFileSave<'_> {
 
     pub(super) async fn abort(&self, token: &SaveToken) -> Result<(), StorageError> {
         let Token { path, id, .. } = decode(&token.0)?;
-        self.shared()?.abort(&path, &id).await
+        self.uploads().abort(&path, &id).await
     }
 
-    /// What all ranks have written. Every tensor must be there whole, once under all its names.
-    fn join_up(&self, plan: &GlobalPlan, results: &[(Rank, WriteResult)]) -> Result<TensorsWritten, StorageError> {
+    /// What all ranks have written, and the size of the file if that is all of it. Every tensor must be there whole, once under
+    /// all its names.
+    fn join_up(
+        &self,
+        plan: &GlobalPlan,
+        results: &[(Rank, WriteResult)],
+    ) -> Result<(TensorsWritten, Option<u64>), StorageError> {
         let mut parts = vec![Part::default(); plan.metadata().len()];
-        let mut values = Vec::new();
+        let (mut values, mut whole) = (Vec::new(), None);
         for (_, result) in results {
             let summary: Summary = decode(&result.summary)?;
+            whole = whole.or(summary.whole);
             values.extend(summary.values);
             for (entry, Part { sum, length }) in summary.parts {
                 let part = parts.get_mut(entry).ok_or_else(|| self.unplanned(entry))?;
@@ -146,20 +214,20 @@ impl OneFileSave<'_> {
             }
         }
         values.sort_by_key(|(entry, _)| *entry);
-        let mut checksums = vec![0; parts.len()];
+        let written = TensorsWritten::none(plan, values);
         for (entry, Part { sum, length: found }) in parts.into_iter().enumerate() {
             let Some(tensor) = tensor(plan, entry).filter(|_| !plan.ties().contains_key(&entry)) else { continue };
             let expected = tensor.nbytes();
             if found != expected {
                 return Err(StorageError::SourceLength { path: self.format.index_path(), expected, found });
             }
-            checksums[entry] = checksum(sum, expected);
+            written.sums[entry].store(checksum(sum, expected), Ordering::Relaxed);
         }
-        Ok(TensorsWritten { checksums, values })
+        Ok((written, whole))
     }
 
-    fn shared(&self) -> Result<&dyn SharedUploads, StorageError> {
-        self.store.shared().ok_or_else(|| StorageError::NotShared { location: self.store.location() })
+    fn uploads(&self) -> &dyn SharedUploads {
+        self.store.shared().unwrap_or(self.in_order)
     }
 
     fn exists(&self, path: &StorePath) -> StorageError {
@@ -182,15 +250,38 @@ fn tensor(plan: &GlobalPlan, entry: usize) -> Option<&TensorEntry> {
     plan.metadata().entry(entry)?.1.as_tensor()
 }
 
-fn encode<T: Serialize>(what: &T) -> Result<Bytes, StorageError> {
-    rmp_serde::to_vec(what).map(Bytes::from).map_err(|fault| foreign(fault.to_string()))
+/// The file, while a rank writes to it.
+struct Open<'a> {
+    upload: Box<dyn SharedUpload>,
+    path: &'a StorePath,
+    io: &'a Io<'a>,
 }
 
-fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StorageError> {
-    rmp_serde::from_slice(bytes).map_err(|fault| foreign(fault.to_string()))
+impl Summary {
+    fn add(&mut self, entry: usize, Part { sum, length }: Part) {
+        let part = self.parts.entry(entry).or_default();
+        *part = Part { sum: part.sum ^ sum, length: part.length + length };
+    }
 }
 
-/// Something that another writer has made.
-fn foreign(what: String) -> StorageError {
-    StorageError::Unsupported { format: "token", what }
+/// Checksums as they become known, by the number of the entry, and values.
+struct TensorsWritten {
+    sums: Vec<AtomicU32>,
+    values: Vec<(usize, Bytes)>,
+}
+
+impl TensorsWritten {
+    fn none(plan: &GlobalPlan, values: Vec<(usize, Bytes)>) -> Self {
+        Self { sums: plan.metadata().entries().map(|_| AtomicU32::new(0)).collect(), values }
+    }
+}
+
+impl Written for TensorsWritten {
+    fn checksum(&self, entry: usize) -> u32 {
+        self.sums.get(entry).map_or(0, |sum| sum.load(Ordering::Relaxed))
+    }
+
+    fn values(&self) -> &[(usize, Bytes)] {
+        &self.values
+    }
 }

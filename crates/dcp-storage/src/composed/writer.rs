@@ -1,18 +1,19 @@
 //! The writer made of a format and a store.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dcp_types::{GlobalPlan, Rank, RankSet, Source, WriteItem, WriteWhat};
+use dcp_types::{GlobalPlan, Rank, RankSet};
 use serde::{Deserialize, Serialize};
 
 use super::claim::{self, Claim, Traces};
 use super::companions::Written;
 use super::encoding::Encoding;
+use super::in_order::InOrder;
 use super::one_file::OneFileSave;
+use super::wire;
 use crate::engine::{read_whole, write_file};
 use crate::names::is_index;
 use crate::{
@@ -27,11 +28,14 @@ use crate::{
 /// only then are the replaced files removed.
 ///
 /// A format of [one file](crate::OneFile) has neither claims nor an index: its file takes its name when it is whole. It may replace another
-/// file, as a whole; of several savers that do so at one time the last one wins.
+/// file, as a whole; of several savers that do so at one time the last one wins. Where a store cannot take one object from several
+/// writers ([`Store::shared`]), one rank can still save, from the first byte to the last; it replaces nothing then.
 #[derive(Clone, Debug)]
 pub struct ComposedWriter {
     pub(super) format: Arc<dyn Format>,
     pub(super) store: Arc<dyn Store>,
+    /// For formats of one file where the store has nothing better.
+    in_order: Arc<InOrder>,
     overwrite: bool,
     pub(super) claim_lifetime: Duration,
 }
@@ -40,7 +44,8 @@ impl ComposedWriter {
     /// A writer that refuses to replace a checkpoint.
     #[must_use]
     pub fn new(format: Arc<dyn Format>, store: Arc<dyn Store>) -> Self {
-        Self { format, store, overwrite: false, claim_lifetime: Duration::from_secs(24 * 60 * 60) }
+        let in_order = Arc::new(InOrder::new(Arc::clone(&store)));
+        Self { format, store, in_order, overwrite: false, claim_lifetime: Duration::from_secs(24 * 60 * 60) }
     }
 
     /// The same, replacing a checkpoint of the same format if told so.
@@ -61,7 +66,7 @@ impl ComposedWriter {
     /// How a format is saved that is one file.
     fn one_file(&self) -> Option<OneFileSave<'_>> {
         let file = self.format.one_file()?;
-        Some(OneFileSave { format: &*self.format, file, store: &*self.store })
+        Some(OneFileSave { format: &*self.format, file, store: &*self.store, in_order: &self.in_order })
     }
 
     /// Refuses a place that holds what must not be replaced, before anything is written there.
@@ -129,15 +134,10 @@ impl ComposedWriter {
         let mut values = Vec::new();
         if let Some(companions) = self.format.companions() {
             let collected = companions.collected(plan);
-            let is_collected = |item: &WriteItem| item.what == WriteWhat::Value && collected.contains(&item.entry);
-            for item in plan.items_of(rank).into_iter().filter(is_collected) {
-                let Source::Bytes(bytes) = source.source(&item)? else { continue };
-                report.data += bytes.len() as u64;
-                report.written += bytes.len() as u64;
-                values.push((item.entry, bytes));
-            }
+            values = source.values(rank, |entry| collected.contains(&entry))?;
+            report.wrote(&values);
         }
-        Ok((WriteResult { report, summary: Summary { files, values }.encode()? }, sizes))
+        Ok((WriteResult { report, summary: wire::encode(&Summary { files, values })? }, sizes))
     }
 
     /// The generation of the index that is there now, as far as it can be read.
@@ -236,7 +236,7 @@ impl StorageWriter for ComposedWriter {
         let token = Token::decode(token)?;
         let (mut summaries, mut values) = (Vec::with_capacity(results.len()), Vec::new());
         for (rank, result) in results {
-            let summary = Summary::decode(&result.summary)?;
+            let summary: Summary = wire::decode(&result.summary)?;
             summaries.push((*rank, summary.files));
             values.extend(summary.values);
         }
@@ -318,27 +318,12 @@ struct Summary {
     values: Vec<(usize, Bytes)>,
 }
 
-impl Summary {
-    fn encode(&self) -> Result<Bytes, StorageError> {
-        rmp_serde::to_vec(self).map(Bytes::from).map_err(foreign)
-    }
-
-    fn decode(encoded: &[u8]) -> Result<Self, StorageError> {
-        rmp_serde::from_slice(encoded).map_err(foreign)
-    }
-}
-
 impl Token {
     pub(super) fn encode(&self) -> Result<SaveToken, StorageError> {
-        Ok(SaveToken(rmp_serde::to_vec(self).map_err(foreign)?.into()))
+        wire::encode(self).map(SaveToken)
     }
 
     pub(super) fn decode(token: &SaveToken) -> Result<Self, StorageError> {
-        rmp_serde::from_slice(&token.0).map_err(foreign)
+        wire::decode(&token.0)
     }
-}
-
-/// Something that another writer has made.
-fn foreign(fault: impl fmt::Display) -> StorageError {
-    StorageError::Unsupported { format: "token", what: fault.to_string() }
 }

@@ -14,7 +14,7 @@ pub use companions::Companions;
 pub use encoded::Encoded;
 pub use layout::{FileLayout, Late, Segment, WrittenFile, WrittenSegment};
 pub use locate::{BlockChecks, Extent, Layout, Locator, PostStep};
-pub use one_file::{OneFile, Piece, PlacedChunk, TensorsWritten};
+pub use one_file::{OneFile, Piece, Pieces, PlacedChunk, Written};
 pub(crate) use steps::Steps;
 pub(crate) use stream::longest_value;
 pub use stream::{Decoded, Decoder, Stream, StreamCodec};

@@ -12,7 +12,9 @@ use crate::StorageError;
 ///
 /// # Contract
 /// * The same arguments give the same result.
-/// * Tensors do not overlap one another, nor what [`complete`](Self::complete) gives.
+/// * Tensors do not overlap one another, nor the [`pieces`](Self::pieces).
+/// * A piece does not depend on checksums of tensors that lie behind it. So one rank alone can write the file from its first byte to its
+///   last, where nothing else can be done to an object.
 pub trait OneFile: Send + Sync {
     /// Where the tensors start whose chunks a rank writes: in the order of the plan's items, without values and without other names
     /// of tensors ([`GlobalPlan::ties`]).
@@ -25,7 +27,7 @@ pub trait OneFile: Send + Sync {
     ///
     /// # Errors
     /// [`StorageError::Unsupported`] for what the format cannot express.
-    fn complete(&self, plan: &GlobalPlan, written: &TensorsWritten) -> Result<Vec<Piece>, StorageError>;
+    fn pieces<'a>(&self, plan: &'a GlobalPlan, written: &'a dyn Written) -> Result<Pieces<'a>, StorageError>;
 }
 
 /// A chunk, and where the tensor starts of which it is a part.
@@ -37,13 +39,16 @@ pub struct PlacedChunk {
     pub tensor: u64,
 }
 
-/// What all ranks have written, and the values.
-#[derive(Clone, Debug, Default)]
-pub struct TensorsWritten {
-    /// The CRC-32 of each tensor's bytes, by the number of its entry; 0 for entries that are no tensors, and for other names.
-    pub checksums: Vec<u32>,
+/// The bytes of a file that are no tensors, one piece after another.
+pub type Pieces<'a> = Box<dyn Iterator<Item = Piece> + Send + 'a>;
+
+/// What was written when a piece is asked for, and the values.
+pub trait Written: Send + Sync {
+    /// The CRC-32 of the bytes of a tensor that lies before the piece, by the number of its entry.
+    fn checksum(&self, entry: usize) -> u32;
+
     /// Values as [`encode_value`](crate::Format::encode_value) has made them, by the numbers of their entries, ascending.
-    pub values: Vec<(usize, Bytes)>,
+    fn values(&self) -> &[(usize, Bytes)];
 }
 
 /// Some bytes of a file.

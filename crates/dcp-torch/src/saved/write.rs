@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use dcp_storage::{OneFile, Piece, PlacedChunk, StorageError, TensorsWritten};
+use dcp_storage::{OneFile, Piece, Pieces, PlacedChunk, StorageError, Written};
 use dcp_types::{
     DictKey, Fqn, GlobalPlan, Metadata, Opaque, Rank, Segment, StatePath, TensorEntry, Tree, Value, WriteItem,
     WriteWhat, unflatten,
@@ -25,9 +25,9 @@ impl OneFile for TorchSaveFormat {
         chunks.map(placed).collect()
     }
 
-    fn complete(&self, plan: &GlobalPlan, written: &TensorsWritten) -> Result<Vec<Piece>, StorageError> {
+    fn pieces<'a>(&self, plan: &'a GlobalPlan, written: &'a dyn Written) -> Result<Pieces<'a>, StorageError> {
         let metadata = plan.metadata();
-        let values = values(metadata, &written.values)?;
+        let values = values(metadata, written.values())?;
         let keys: HashMap<usize, usize> = stored(plan).enumerate().map(|(key, (entry, _))| (entry, key)).collect();
         let free = keys.len();
         let tree = tree(metadata, |entry, tensor| match tensor {
@@ -38,20 +38,26 @@ impl OneFile for TorchSaveFormat {
             None => values.get(&entry).map(StateLeaf::Value),
         })?;
         let state = pickle_state(&tree, free).map_err(|fault| unsupported(fault.to_string()))?;
-        let (mut archive, mut pieces, mut position) = (ArchiveWriter::storages_first(), Vec::new(), 0);
-        for (key, (entry, tensor)) in stored(plan).enumerate() {
+        let (mut tensors, mut before, mut position) = (stored(plan).enumerate(), None, 0);
+        let mut unfinished = Some((ArchiveWriter::storages_first(), state));
+        Ok(Box::new(std::iter::from_fn(move || {
+            let (mut archive, state) = unfinished.take()?;
+            if let Some(entry) = before {
+                archive.end_storage(written.checksum(entry));
+            }
+            let offset = position;
+            let Some((key, (entry, tensor))) = tensors.next() else {
+                archive.pickle(&state.pickle);
+                for (key, storage) in state.storages {
+                    archive.storage(&key.to_string(), &storage);
+                }
+                return Some(Piece { offset, bytes: archive.finish().into() });
+            };
             let head = archive.begin_storage(&key.to_string(), tensor.nbytes());
-            archive.end_storage(written.checksums.get(entry).copied().unwrap_or_default());
-            let length = head.len() as u64 + tensor.nbytes();
-            pieces.push(Piece { offset: position, bytes: head.into() });
-            position += length;
-        }
-        archive.pickle(&state.pickle);
-        for (key, storage) in state.storages {
-            archive.storage(&key.to_string(), &storage);
-        }
-        pieces.push(Piece { offset: position, bytes: archive.finish().into() });
-        Ok(pieces)
+            position += head.len() as u64 + tensor.nbytes();
+            (before, unfinished) = (Some(entry), Some((archive, state)));
+            Some(Piece { offset, bytes: head.into() })
+        })))
     }
 }
 

@@ -324,7 +324,7 @@ impl<'a> Converter<'a> {
         place::refuse_existing(&destination, &*format, known, self.overwrite, source.io())?;
         let mut chosen = self.selection.choose(source.metadata(), source.location())?;
         let form = self.arrangement.arrange(&mut chosen, source.metadata(), source.location())?;
-        let planned = self.plan(&source, &*store, &*format, &chosen)?;
+        let planned = self.plan(&source, &*store, &*format, &*destination, &chosen)?;
         format.check(&planned.plan)?;
         let mut report = ConvertReport::of(&planned.plan, format.name(), form, source.findings().len());
         if !self.dry_run {
@@ -354,16 +354,21 @@ impl<'a> Converter<'a> {
         source: &Checkpoint,
         store: &dyn Store,
         format: &dyn Format,
+        destination: &dyn Store,
         chosen: &[Chosen],
     ) -> Result<Planned, Error> {
+        let items = items(source, chosen);
         let cutting = match &self.resharding {
             Some(_) if format.is_one_file() => {
                 let what = "a mesh: it is one file".into();
                 return Err(StorageError::Unsupported { format: format.name(), what }.into());
             }
             Some(resharding) => Cutting::Resharded(resharding),
-            None if format.is_one_file() => Cutting::Whole,
-            None => Cutting::Kept(plan::ranks_for(files(source, store)?, self.jobs, items(source, chosen))),
+            None if format.is_one_file() => Cutting::Whole(match destination.shared() {
+                Some(_) => plan::ranks_for(1, self.jobs, items),
+                None => 1,
+            }),
+            None => Cutting::Kept(plan::ranks_for(files(source, store)?, self.jobs, items)),
         };
         self.check_dtypes(source, chosen)?;
         let values = values::declare(source, chosen, format, &self.cancel)?;

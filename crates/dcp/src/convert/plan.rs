@@ -26,8 +26,8 @@ pub(super) struct Planned {
 
 /// How tensors are to be cut.
 pub(super) enum Cutting<'a> {
-    /// Not at all: one rank writes everything.
-    Whole,
+    /// Not at all: each of so many ranks writes whole tensors.
+    Whole(u32),
     /// As they are in the source, spread over at least so many ranks.
     Kept(u32),
     /// Anew.
@@ -127,7 +127,7 @@ impl Declaring<'_> {
     fn ranks(&self) -> RankSet {
         let of_meshes = self.meshes.iter().flat_map(DeviceMesh::ranks);
         match self.cutting {
-            Cutting::Whole => [0].into_iter().collect(),
+            Cutting::Whole(count) => (0..*count).collect(),
             Cutting::Kept(count) => of_meshes.chain(0..*count).collect::<BTreeSet<Rank>>().into_iter().collect(),
             // All of them, also if there are only values.
             Cutting::Resharded(resharding) => resharding.mesh.ranks().collect(),
