@@ -1,7 +1,5 @@
 //! Whatever lies in whatever order: it is put in order in buffers of a size that does not depend on it.
 
-use std::alloc::{GlobalAlloc, Layout as Memory, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dcp_storage::{
@@ -10,6 +8,7 @@ use dcp_storage::{
 };
 use dcp_types::{DType, DataError, DataSink, Dest, ReadItem, ViewMut};
 
+use peak_alloc::PeakAlloc;
 use support::{Place, extent, noise, path, strided, tensor};
 
 #[path = "read/support.rs"]
@@ -149,52 +148,12 @@ fn alone() -> MutexGuard<'static, ()> {
 fn within(budget: usize, work: impl FnOnce()) {
     // What is made once in a process is no part of it.
     Io::new().expect("threads").block_on(async {});
-    let before = ALLOCATED.load(Ordering::SeqCst);
-    PEAK.store(before, Ordering::SeqCst);
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
     work();
-    let taken = PEAK.load(Ordering::SeqCst).saturating_sub(before);
+    let taken = ALLOCATOR.peak_usage().saturating_sub(before);
     assert!(taken <= budget + ALLOWANCE, "{taken} bytes were taken, of {budget}");
 }
 
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: everything is left to the system's allocator; only sizes are counted.
-#[expect(unsafe_code, reason = "a global allocator cannot be had without")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Memory) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: as promised to us.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Memory) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: as promised to us.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Memory, size: usize) -> *mut u8 {
-        // Both may be there for a while.
-        took(size);
-        ALLOCATED.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: as promised to us.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Memory) {
-        ALLOCATED.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: as promised to us.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-fn took(size: usize) {
-    let now = ALLOCATED.fetch_add(size, Ordering::SeqCst) + size;
-    PEAK.fetch_max(now, Ordering::SeqCst);
-}
+static ALLOCATOR: PeakAlloc = PeakAlloc;

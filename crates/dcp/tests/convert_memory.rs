@@ -1,13 +1,12 @@
 //! Whatever the size of a checkpoint, converting it takes the memory that it was given.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dcp::{
     Checkpoint, Converter, DType, DataSource, DcpFormat, DeviceMesh, LocalTensor, NativeFormat, Placement, Saver,
     StateDict, TensorSpec,
 };
+use peak_alloc::PeakAlloc;
 
 const ROWS: u64 = 7680;
 const COLUMNS: u64 = 8192;
@@ -74,31 +73,11 @@ fn number(at: u64) -> [u8; 4] {
 
 /// By how many bytes the memory of all threads grows at the most.
 fn peak_of(run: impl FnOnce()) -> usize {
-    let before = NOW.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
     run();
-    PEAK.load(Ordering::Relaxed).saturating_sub(before)
+    ALLOCATOR.peak_usage().saturating_sub(before)
 }
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
 
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: every call is passed on as it is.
-#[allow(unsafe_code)]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(now, Ordering::Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
+static ALLOCATOR: PeakAlloc = PeakAlloc;

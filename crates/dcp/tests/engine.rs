@@ -1,6 +1,5 @@
 //! The engine moves bytes straight between files and tensors: each once, in parallel, with little memory of its own.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,6 +16,7 @@ use dcp_planner::{EntrySet, LoadPlan, PlanContext, TensorRead};
 use dcp_storage::{Io, ObjectMeta, Precondition, ReadRange, StorePath, StoreTraits, Upload, Version};
 use dcp_types::{DataError, Dest, FlatTarget};
 use ndarray::{Array2, s};
+use peak_alloc::PeakAlloc;
 
 /// 64 MiB.
 const ROWS: usize = 2048;
@@ -518,10 +518,10 @@ impl DataSource for &Device<'_> {
 fn bounded<T>(work: impl FnOnce() -> T) -> T {
     // What is made once in a process is no part of it.
     Io::new().expect("threads").block_on(async {});
-    let before = ALLOCATED.load(Ordering::SeqCst);
-    PEAK.store(before, Ordering::SeqCst);
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
     let result = work();
-    let taken = PEAK.load(Ordering::SeqCst) - before;
+    let taken = ALLOCATOR.peak_usage() - before;
     let buffers = THREADS * Io::READ_BUFFER.max(Io::WRITE_BUFFER) as usize;
     assert!(taken <= buffers + ALLOWANCE, "{taken} bytes were taken, for buffers of {buffers}");
     result
@@ -533,45 +533,5 @@ fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-struct Counting;
-
 #[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-// SAFETY: everything is left to the system's allocator; only sizes are counted.
-#[expect(unsafe_code, reason = "a global allocator cannot be had without")]
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: as promised to us.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        took(layout.size());
-        // SAFETY: as promised to us.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both may be there for a while.
-        took(size);
-        ALLOCATED.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: as promised to us.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATED.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: as promised to us.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-fn took(size: usize) {
-    let now = ALLOCATED.fetch_add(size, Ordering::SeqCst) + size;
-    PEAK.fetch_max(now, Ordering::SeqCst);
-}
+static ALLOCATOR: PeakAlloc = PeakAlloc;
