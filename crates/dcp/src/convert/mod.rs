@@ -40,7 +40,6 @@ use self::resharding::Resharding;
 use self::select::{Chosen, Selection};
 use self::source::Origin;
 use self::work::Written;
-use crate::pattern::Pattern;
 use crate::{Checkpoint, Error, Location, Opener, formats};
 
 /// Writes a checkpoint anew at another place, with all the choices there are.
@@ -176,7 +175,7 @@ impl<'a> Converter<'a> {
     /// # Errors
     /// [`Error::Pattern`] if it cannot be understood. A pattern that matches nothing fails the conversion: [`Error::NothingChosen`].
     pub fn include(mut self, pattern: &str) -> Result<Self, Error> {
-        self.selection.include.push(Pattern::parse(pattern)?);
+        self.selection.meant.include(pattern)?;
         Ok(self)
     }
 
@@ -185,7 +184,7 @@ impl<'a> Converter<'a> {
     /// # Errors
     /// [`Error::Pattern`] if it cannot be understood.
     pub fn exclude(mut self, pattern: &str) -> Result<Self, Error> {
-        self.selection.exclude.push(Pattern::parse(pattern)?);
+        self.selection.meant.exclude(pattern)?;
         Ok(self)
     }
 

@@ -6,13 +6,12 @@ use dcp_types::{Fqn, Metadata, StatePath};
 
 use super::rename::Rename;
 use crate::Error;
-use crate::pattern::Pattern;
+use crate::pattern::Patterns;
 
 /// The choice of entries.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Selection {
-    pub(super) include: Vec<Pattern>,
-    pub(super) exclude: Vec<Pattern>,
+    pub(super) meant: Patterns,
     pub(super) renames: Vec<Rename>,
 }
 
@@ -29,17 +28,10 @@ impl Selection {
     /// The entries that are meant, in the order of the source.
     pub(super) fn choose(&self, metadata: &Metadata, location: &str) -> Result<Vec<Chosen>, Error> {
         let nothing = |choice: String| Error::NothingChosen { location: location.to_owned(), choice };
-        let mut included = vec![false; self.include.len()];
         let mut renamed = vec![false; self.renames.len()];
         let mut chosen = Vec::new();
         for (entry, (fqn, leaf)) in metadata.entries().enumerate() {
-            let mut is_included = self.include.is_empty();
-            for (pattern, used) in self.include.iter().zip(&mut included) {
-                if pattern.matches(fqn) {
-                    (is_included, *used) = (true, true);
-                }
-            }
-            if !is_included || self.exclude.iter().any(|pattern| pattern.matches(fqn)) {
+            if !self.meant.take(fqn) {
                 continue;
             }
             let new = self.renames.iter().zip(&mut renamed).find_map(|(rename, used)| {
@@ -51,14 +43,11 @@ impl Selection {
             chosen.push(Chosen { entry, path });
         }
         distinct(&chosen, metadata)?;
-        let unused = |used: &[bool]| used.iter().position(|used| !used);
-        if let Some(number) = unused(&included) {
-            return Err(nothing(format!("the pattern {:?}", self.include[number].text())));
-        }
+        self.meant.check(|| metadata.entries().map(|(fqn, _)| fqn), || location.to_owned())?;
         if chosen.is_empty() && !metadata.is_empty() {
             return Err(nothing("what is left after the patterns to exclude".into()));
         }
-        if let Some(number) = unused(&renamed) {
+        if let Some(number) = renamed.iter().position(|used| !used) {
             return Err(nothing(format!("the old name {:?}", self.renames[number].old)));
         }
         Ok(chosen)
@@ -92,9 +81,11 @@ mod tests {
     }
 
     fn choose(include: &[&str], exclude: &[&str], renames: &[(&str, &str)]) -> Result<Vec<String>, Error> {
-        let patterns = |list: &[&str]| list.iter().map(|text| Pattern::parse(text)).collect::<Result<Vec<_>, _>>();
+        let mut meant = Patterns::default();
+        include.iter().try_for_each(|pattern| meant.include(pattern))?;
+        exclude.iter().try_for_each(|pattern| meant.exclude(pattern))?;
         let renames = renames.iter().map(|(old, new)| Rename::new(old, new)).collect();
-        let selection = Selection { include: patterns(include)?, exclude: patterns(exclude)?, renames };
+        let selection = Selection { meant, renames };
         let chosen = selection.choose(&metadata(&["model.a.w", "model.b.w", "optim.a.w", "step"]), "here")?;
         Ok(chosen.into_iter().map(|chosen| chosen.path.fqn().to_string()).collect())
     }

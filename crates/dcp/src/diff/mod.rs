@@ -19,9 +19,9 @@ use std::time::Instant;
 
 use dcp_types::Fqn;
 
-use crate::pattern::Pattern;
+use crate::pattern::Patterns;
 use crate::{Checkpoint, Error, Location, Opener};
-use pairs::{Pairs, Selection};
+use pairs::Pairs;
 use rule::Rule;
 use sides::Sides;
 
@@ -69,7 +69,7 @@ use sides::Sides;
 /// What cannot be read is told, and the comparison goes on.
 pub struct Comparer<'p> {
     rule: Rule,
-    selection: Selection,
+    meant: Patterns,
     opener: Opener,
     progress: &'p (dyn Fn(u64) + Send + Sync),
 }
@@ -85,7 +85,7 @@ impl<'p> Comparer<'p> {
     #[must_use]
     pub fn new() -> Self {
         let rule = Rule { rtol: 0.0, atol: 0.0, equal_nan: true };
-        Self { rule, selection: Selection::default(), opener: Opener::new(), progress: &|_| {} }
+        Self { rule, meant: Patterns::default(), opener: Opener::new(), progress: &|_| {} }
     }
 
     /// Allows elements to differ by so much, relative to the right one.
@@ -122,7 +122,7 @@ impl<'p> Comparer<'p> {
     /// [`Error::Pattern`] if it cannot be understood. A pattern that matches nothing on either side fails the comparison:
     /// [`Error::NothingChosen`].
     pub fn include(mut self, pattern: &str) -> Result<Self, Error> {
-        self.selection.include.push(Pattern::parse(pattern)?);
+        self.meant.include(pattern)?;
         Ok(self)
     }
 
@@ -131,7 +131,7 @@ impl<'p> Comparer<'p> {
     /// # Errors
     /// [`Error::Pattern`] if it cannot be understood.
     pub fn exclude(mut self, pattern: &str) -> Result<Self, Error> {
-        self.selection.exclude.push(Pattern::parse(pattern)?);
+        self.meant.exclude(pattern)?;
         Ok(self)
     }
 
@@ -145,7 +145,7 @@ impl<'p> Comparer<'p> {
     /// Tells how many bytes have been read since it was told last, now and then and from any thread.
     #[must_use]
     pub fn progress<'q>(self, progress: &'q (dyn Fn(u64) + Send + Sync)) -> Comparer<'q> {
-        Comparer { rule: self.rule, selection: self.selection, opener: self.opener, progress }
+        Comparer { rule: self.rule, meant: self.meant, opener: self.opener, progress }
     }
 
     /// Compares the checkpoints at two places. They are opened for [rescue](Checkpoint::salvage): what an index describes wrongly is
@@ -169,7 +169,7 @@ impl<'p> Comparer<'p> {
             (self.progress)(bytes);
         };
         let checkpoints = [left, right];
-        let Pairs { tensors, values, mut differences, mut unreadable } = Pairs::new(checkpoints, &self.selection)?;
+        let Pairs { tensors, values, mut differences, mut unreadable } = Pairs::new(checkpoints, &self.meant)?;
         let sides = Sides::new(checkpoints, &count);
         for (number, outcome) in tensors::compare(&sides, &tensors, self.rule) {
             let fqn = tensors[number].fqn;
@@ -200,7 +200,7 @@ impl<'p> Comparer<'p> {
 
 impl fmt::Debug for Comparer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Comparer").field("rule", &self.rule).field("selection", &self.selection).finish_non_exhaustive()
+        f.debug_struct("Comparer").field("rule", &self.rule).field("meant", &self.meant).finish_non_exhaustive()
     }
 }
 

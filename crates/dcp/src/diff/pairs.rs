@@ -5,15 +5,8 @@ use std::collections::HashSet;
 use dcp_types::{Entry, Fqn, TensorEntry};
 
 use super::report::{Difference, Mismatch, Side, Unreadable};
-use crate::pattern::Pattern;
+use crate::pattern::Patterns;
 use crate::{Checkpoint, Error};
-
-/// Which names are compared.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Selection {
-    pub(super) include: Vec<Pattern>,
-    pub(super) exclude: Vec<Pattern>,
-}
 
 /// A tensor of both sides, of one dtype and shape.
 pub(super) struct TensorPair<'a> {
@@ -37,25 +30,6 @@ pub(super) struct Pairs<'a> {
     pub(super) unreadable: Vec<Unreadable>,
 }
 
-impl Selection {
-    fn takes(&self, fqn: &Fqn) -> bool {
-        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(fqn));
-        (self.include.is_empty() || matches(&self.include)) && !matches(&self.exclude)
-    }
-
-    /// Finds the patterns to include that match no name of either side.
-    fn check(&self, sides: [&Checkpoint; 2]) -> Result<(), Error> {
-        let names = || sides.into_iter().flat_map(names);
-        match self.include.iter().find(|pattern| !names().any(|fqn| pattern.matches(fqn))) {
-            None => Ok(()),
-            Some(pattern) => {
-                let location = sides.map(Checkpoint::location).join(" and in ");
-                Err(Error::NothingChosen { location, choice: format!("the pattern {:?}", pattern.text()) })
-            }
-        }
-    }
-}
-
 /// Every name of a checkpoint, of what is sound and of what is not.
 fn names(of: &Checkpoint) -> impl Iterator<Item = &Fqn> {
     let unsound = of.findings().iter().filter_map(|finding| finding.fqn.as_ref());
@@ -63,19 +37,19 @@ fn names(of: &Checkpoint) -> impl Iterator<Item = &Fqn> {
 }
 
 impl<'a> Pairs<'a> {
-    pub(super) fn new(sides: [&'a Checkpoint; 2], selection: &Selection) -> Result<Self, Error> {
-        selection.check(sides)?;
+    pub(super) fn new(sides: [&'a Checkpoint; 2], meant: &Patterns) -> Result<Self, Error> {
+        meant.check(|| sides.into_iter().flat_map(names), || sides.map(Checkpoint::location).join(" and in "))?;
         let mut pairs = Self::default();
         for (side, checkpoint) in Side::BOTH.into_iter().zip(sides) {
             for finding in checkpoint.findings() {
-                if finding.fqn.as_ref().is_none_or(|fqn| selection.takes(fqn)) {
+                if finding.fqn.as_ref().is_none_or(|fqn| meant.take(fqn)) {
                     pairs.unreadable.push(Unreadable::of_finding(finding, side));
                 }
             }
         }
         let unsound: HashSet<&Fqn> =
             sides.into_iter().flat_map(Checkpoint::findings).filter_map(|finding| finding.fqn.as_ref()).collect();
-        let is_meant = |fqn: &Fqn| selection.takes(fqn) && !unsound.contains(fqn);
+        let is_meant = |fqn: &Fqn| meant.take(fqn) && !unsound.contains(fqn);
         let [left, right] = sides.map(Checkpoint::metadata);
         for (number, (fqn, entry)) in left.entries().enumerate().filter(|(_, (fqn, _))| is_meant(fqn)) {
             match right.find(fqn.as_str()) {
