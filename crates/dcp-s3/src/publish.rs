@@ -34,7 +34,7 @@ pub(crate) async fn publish(
     }
     // A store that has acted and could not say so refuses the next attempt: what is there decides. Contents that must
     // be told apart differ.
-    if failure.unanswered
+    if failure.may_have_happened()
         && let Ok(Some((found, version))) = read_back(store, key, patience).await
         && found == content
     {
@@ -48,7 +48,7 @@ pub(crate) async fn publish(
     };
     // A server may find that a version that never was is no version, and complain of that.
     let is_other = matches!(&when, Precondition::Matches(version) if found.as_ref() != Some(version));
-    if !(failure.is_refused() || is_other && failure.is_complaint()) {
+    if !(failure.is_refused() || is_other && failure.is_nameless()) {
         return Err(site.failed_to("publish")(failure));
     }
     let text = |version: Option<Version>| version.map_or_else(|| "nothing".to_owned(), |version| version.0);

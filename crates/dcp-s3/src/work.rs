@@ -87,9 +87,15 @@ impl Failure {
         matches!(&self.cause, Cause::Answer(AlreadyExists { .. } | Precondition { .. } | NotModified { .. }))
     }
 
-    /// The store does not like the request, for a reason that `object_store` has no word for.
-    pub(crate) fn is_complaint(&self) -> bool {
-        matches!(&self.cause, Cause::Answer(object_store::Error::Generic { .. })) && !self.unanswered
+    /// The store does not like the request, or has failed, for a reason that `object_store` has no word for.
+    pub(crate) fn is_nameless(&self) -> bool {
+        use object_store::Error::{Generic, JoinError};
+        matches!(&self.cause, Cause::Answer(Generic { .. } | JoinError { .. }))
+    }
+
+    /// Nobody can tell from the answer whether the store has acted: look.
+    pub(crate) fn may_have_happened(&self) -> bool {
+        self.unanswered || self.is_nameless()
     }
 
     /// The store cannot do this at all.

@@ -184,3 +184,167 @@ fn is_for_credentials(request: &HttpRequest) -> bool {
     matches!(host, "169.254.169.254" | "169.254.170.2" | "169.254.170.23" | "metadata.google.internal" | "metadata")
         || ["sts.", "oauth2.", "login."].iter().any(|start| host.starts_with(start))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use object_store::client::HttpRequestBody;
+
+    use super::*;
+    use crate::Traffic;
+    use crate::work::{self, Cause, Failure};
+
+    /// What a server does with one request.
+    #[derive(Clone, Copy, Debug)]
+    enum Act {
+        Answer(u16, &'static str),
+        Refuse,
+        Reset,
+        Keep,
+    }
+    use Act::{Answer, Keep, Refuse, Reset};
+
+    /// Does one after the other, and keeps what it was asked.
+    #[derive(Debug, Default)]
+    struct Server {
+        acts: Mutex<VecDeque<Act>>,
+        asked: Mutex<Vec<HttpRequest>>,
+    }
+
+    #[derive(Debug)]
+    struct Line(Arc<Server>);
+
+    #[async_trait]
+    impl HttpService for Line {
+        async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+            self.0.asked.lock().expect("sound").push(request);
+            let act = self.0.acts.lock().expect("sound").pop_front().expect("no more requests than answers");
+            let fault = |kind, cause: io::ErrorKind| Err(HttpError::new(kind, io::Error::from(cause)));
+            match act {
+                Answer(status, text) => {
+                    let mut response = HttpResponse::new(HttpResponseBody::from(Bytes::from_static(text.as_bytes())));
+                    *response.status_mut() = status.try_into().expect("a status");
+                    Ok(response)
+                }
+                Refuse => fault(HttpErrorKind::Connect, io::ErrorKind::ConnectionRefused),
+                Reset => fault(HttpErrorKind::Interrupted, io::ErrorKind::ConnectionReset),
+                Keep => std::future::pending().await,
+            }
+        }
+    }
+
+    /// What comes of a request: the status and text that come back, and the requests it took; or how it failed.
+    async fn ask(acts: &[Act], method: &str, url: &str) -> (Result<(u16, String), Failure>, Vec<HttpRequest>) {
+        let server = Arc::new(Server { acts: Mutex::new(acts.iter().copied().collect()), ..Server::default() });
+        let inner = HttpClient::new(Line(Arc::clone(&server)));
+        let client = HttpClient::new(Persistent { inner, keep_existing: true });
+        let mut request = HttpRequest::new(HttpRequestBody::empty());
+        *request.method_mut() = method.parse().expect("a method");
+        *request.uri_mut() = url.parse().expect("a URL");
+        let work = async {
+            let store = |fault: HttpError| object_store::Error::Generic { store: "test", source: Box::new(fault) };
+            let response = client.execute(request).await.map_err(store)?;
+            let status = response.status().as_u16();
+            let (_, text) = read(response).await.map_err(store)?;
+            let text = String::from_utf8(text.to_vec()).expect("text");
+            // Clients make errors of statuses.
+            let failed = || object_store::Error::Generic { store: "test", source: format!("{status} {text}").into() };
+            if status < 500 { Ok((status, text)) } else { Err(failed()) }
+        };
+        let outcome = work::ask(Traffic::default().attempts(4).patience(), work).await;
+        let asked = std::mem::take(&mut *server.asked.lock().expect("sound"));
+        (outcome, asked)
+    }
+
+    const OBJECT: &str = "http://host/bucket/key";
+
+    #[tokio::test(start_paused = true)]
+    async fn what_may_pass_is_tried_again() {
+        for act in [Answer(500, ""), Answer(503, "SlowDown"), Answer(429, ""), Answer(408, ""), Refuse, Reset, Keep] {
+            let (outcome, asked) = ask(&[act, act, Answer(200, "done")], "PUT", OBJECT).await;
+            assert_eq!(outcome.expect("done"), (200, "done".to_owned()), "{act:?}");
+            assert_eq!(asked.len(), 3);
+        }
+        for code in ["ConditionalRequestConflict", "OperationAborted"] {
+            let (outcome, _) = ask(&[Answer(409, code), Answer(412, "")], "PUT", OBJECT).await;
+            assert_eq!(outcome.expect("an answer").0, 412);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_will_not_pass_is_answered_at_once() {
+        for status in [200, 206, 304, 307, 400, 401, 403, 404, 409, 412, 416] {
+            let (outcome, _) = ask(&[Answer(status, "so it is")], "GET", OBJECT).await;
+            assert_eq!(outcome.expect("an answer"), (status, "so it is".to_owned()));
+        }
+        let (outcome, _) = ask(&[Answer(501, "")], "GET", OBJECT).await;
+        assert!(matches!(outcome, Err(Failure { cause: Cause::Answer(_), attempts: 1, .. })), "{outcome:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_come_to_an_end_and_are_told() {
+        for (act, unanswered) in
+            [(Answer(503, "SlowDown"), true), (Answer(500, ""), true), (Reset, true), (Keep, true), (Refuse, false)]
+        {
+            let (outcome, asked) = ask(&[act; 4], "PUT", OBJECT).await;
+            let failure = outcome.expect_err("failed");
+            assert!(matches!(failure.cause, Cause::Exhausted(_)), "{act:?}: {failure:?}");
+            assert_eq!((failure.attempts, failure.unanswered, asked.len()), (4, unanswered, 4), "{act:?}");
+        }
+        let (outcome, _) = ask(&[Answer(503, "SlowDown"); 4], "PUT", OBJECT).await;
+        assert!(work::reason(outcome.expect_err("failed")).contains("SlowDown"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusal_after_a_lost_answer_is_told_as_such() {
+        let work = async {
+            let server = Arc::new(Server { acts: Mutex::new([Reset, Answer(412, "")].into()), ..Server::default() });
+            let client = HttpClient::new(Persistent { inner: HttpClient::new(Line(server)), keep_existing: false });
+            let answer = client.execute(HttpRequest::new(HttpRequestBody::empty())).await.expect("an answer");
+            assert_eq!(answer.status().as_u16(), 412);
+            Err::<(), _>(object_store::Error::Precondition { path: "key".into(), source: "taken".into() })
+        };
+        let failure = work::ask(Traffic::default().patience(), work).await.expect_err("refused");
+        assert!(failure.is_refused() && failure.unanswered);
+        assert_eq!(failure.attempts, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn credentials_are_not_asked_for_long() {
+        let url = "http://169.254.169.254/latest/api/token";
+        let (outcome, asked) = ask(&[Refuse, Refuse], "PUT", url).await;
+        let failure = outcome.expect_err("failed");
+        assert!(failure.for_credentials);
+        assert_eq!(asked.len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn completion_is_on_a_condition_and_may_fail_after_its_answer_began() {
+        let complete = "http://host/bucket/key?uploadId=7";
+        let failed = Answer(200, "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code></Error>");
+        let (outcome, asked) = ask(&[failed, Answer(200, "<CompleteMultipartUploadResult/>")], "POST", complete).await;
+        assert_eq!(outcome.expect("done").1, "<CompleteMultipartUploadResult/>");
+        assert_eq!(asked.len(), 2);
+        assert!(asked.iter().all(|request| request.headers().get("if-none-match").is_some_and(|value| value == "*")));
+        // Nothing else is.
+        for (method, url) in [("PUT", complete), ("POST", "http://host/bucket/key?uploads"), ("DELETE", complete)] {
+            let (_, asked) = ask(&[Answer(200, "")], method, url).await;
+            assert_eq!(asked[0].headers().get("if-none-match"), None, "{method} {url}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_attempts_together_have_a_deadline() {
+        let patience = Traffic::default().deadline(Duration::from_secs(40)).patience();
+        let server = Arc::new(Server { acts: Mutex::new([Keep; 8].into()), ..Server::default() });
+        let client = HttpClient::new(Persistent { inner: HttpClient::new(Line(server)), keep_existing: false });
+        let work = async {
+            drop(client.execute(HttpRequest::new(HttpRequestBody::empty())).await);
+            Ok(())
+        };
+        let failure = work::ask(patience, work).await.expect_err("too late");
+        assert!(matches!(failure.cause, Cause::Deadline));
+        assert_eq!((failure.attempts, failure.unanswered), (2, true));
+    }
+}
