@@ -89,8 +89,7 @@ impl Failure {
 
     /// The store does not like the request, or has failed, for a reason that `object_store` has no word for.
     pub(crate) fn is_nameless(&self) -> bool {
-        use object_store::Error::{Generic, JoinError};
-        matches!(&self.cause, Cause::Answer(Generic { .. } | JoinError { .. }))
+        matches!(&self.cause, Cause::Answer(object_store::Error::Generic { .. }))
     }
 
     /// Nobody can tell from the answer whether the store has acted: look.

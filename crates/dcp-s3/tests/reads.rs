@@ -82,11 +82,15 @@ fn small() -> Traffic {
     Traffic::default().read_size(64 << 10).coalesce_gap(100).attempts(3)
 }
 
+/// What came of a read.
+struct Outcome {
+    buffers: Vec<Vec<u8>>,
+    result: std::result::Result<(), StorageError>,
+    asked: Vec<Range<u64>>,
+}
+
 /// Reads ranges, with these faults on the way. Time passes by itself.
-fn read(
-    faults: &[Fault],
-    ranges: &[(usize, usize)],
-) -> (Vec<Vec<u8>>, std::result::Result<(), StorageError>, Vec<Range<u64>>) {
+fn read(faults: &[Fault], ranges: &[(usize, usize)]) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let store = Scripted::new(Bodies::with(faults));
@@ -100,7 +104,7 @@ fn read(
         let bucket = Bucket::over(store.clone(), None).traffic(small());
         let result = bucket.read(&path(), &mut wanted).await;
         let asked = store.script.asked.lock().expect("sound").clone();
-        (buffers, result, asked)
+        Outcome { buffers, result, asked }
     })
 }
 
@@ -123,7 +127,7 @@ proptest! {
         faults in proptest::collection::vec(faults(), 0..6),
         ranges in proptest::collection::vec((0..SIZE - 150_000, 1..150_000_usize), 1..5),
     ) {
-        let (buffers, result, _) = read(&faults, &ranges);
+        let Outcome { buffers, result, .. } = read(&faults, &ranges);
         match result {
             Ok(()) => {
                 let object = object();
@@ -140,7 +144,7 @@ proptest! {
 #[test]
 fn answer_that_breaks_off_is_asked_for_from_there_on() {
     for fault in [Fault::Cut(1000), Fault::Reset(1000), Fault::Still(1000)] {
-        let (buffers, result, asked) = read(&[fault], &[(500, 4000)]);
+        let Outcome { buffers, result, asked } = read(&[fault], &[(500, 4000)]);
         result.expect("read");
         assert_eq!(buffers[0], object()[500..4500]);
         assert_eq!(asked, [500..4500, 1500..4500], "{fault:?}");
@@ -150,7 +154,7 @@ fn answer_that_breaks_off_is_asked_for_from_there_on() {
 #[test]
 fn answer_that_breaks_off_again_and_again_is_given_up() {
     for fault in [Fault::Cut(10), Fault::Reset(10), Fault::Still(10)] {
-        let (_, result, asked) = read(&[fault; 5], &[(0, 4000)]);
+        let Outcome { result, asked, .. } = read(&[fault; 5], &[(0, 4000)]);
         match result {
             Err(StorageError::GaveUp { operation: "read", path, attempts: 3, .. }) => assert_eq!(path, "data"),
             other => panic!("{fault:?}: {other:?}"),
@@ -161,7 +165,7 @@ fn answer_that_breaks_off_again_and_again_is_given_up() {
 
 #[test]
 fn answer_that_is_too_long_is_an_error() {
-    let (_, result, _) = read(&[Fault::Long(1)], &[(0, 4000)]);
+    let Outcome { result, .. } = read(&[Fault::Long(1)], &[(0, 4000)]);
     match result {
         Err(StorageError::Io { operation: "read", source, .. }) => {
             assert_eq!(source.kind(), std::io::ErrorKind::InvalidData);
@@ -172,10 +176,10 @@ fn answer_that_is_too_long_is_an_error() {
 
 #[test]
 fn near_ranges_are_one_request_and_long_ones_are_several() {
-    let (_, result, asked) = read(&[], &[(5000, 10), (0, 4900), (100_000, 10)]);
+    let Outcome { result, asked, .. } = read(&[], &[(5000, 10), (0, 4900), (100_000, 10)]);
     result.expect("read");
     assert_eq!(asked, [0..5010, 100_000..100_010]);
-    let (_, result, asked) = read(&[], &[(0, 3 * 65_536)]);
+    let Outcome { result, asked, .. } = read(&[], &[(0, 3 * 65_536)]);
     result.expect("read");
     assert_eq!(asked, [0..65_536, 65_536..131_072, 131_072..196_608]);
 }

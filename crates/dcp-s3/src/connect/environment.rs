@@ -1,5 +1,6 @@
 //! The variables of the process, as far as they are about clouds.
 
+#[cfg(feature = "aws")]
 use std::path::PathBuf;
 
 /// Variables by name. Taken once, so that nobody needs to change those of the process to try others.
@@ -23,6 +24,7 @@ impl Environment {
     }
 
     /// The value of a variable, if it has one that is not empty.
+    #[cfg(any(feature = "aws", feature = "azure"))]
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.variables.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
@@ -30,6 +32,7 @@ impl Environment {
 
     /// Those whose names start so and that are keys of a client's, in the order of their names: of two that say the same, `AWS_REGION`
     /// and `AWS_DEFAULT_REGION`, it must not be chance which counts.
+    #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
     pub(crate) fn keys<K: std::str::FromStr>(&self, prefix: &str) -> Vec<(K, String)> {
         let mut named: Vec<_> =
             self.variables.iter().filter(|(name, value)| name.starts_with(prefix) && !value.is_empty()).collect();
@@ -39,6 +42,7 @@ impl Environment {
     }
 
     /// The home directory.
+    #[cfg(feature = "aws")]
     pub(crate) fn home(&self) -> Option<PathBuf> {
         self.get("HOME").or_else(|| self.get("USERPROFILE")).map(PathBuf::from)
     }

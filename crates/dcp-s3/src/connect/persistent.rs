@@ -29,11 +29,13 @@ pub(super) struct Connector {
 impl Connector {
     /// The same; an upload of several parts does not replace what bears its name by then (S3, which has a header for it that
     /// `object_store` does not send).
+    #[cfg(feature = "aws")]
     pub(super) fn keep_existing(self, keep: bool) -> Self {
         Self { keep_existing: keep, ..self }
     }
 
     /// The last client that was made. (Those for credentials are made first.)
+    #[cfg(feature = "aws")]
     pub(super) fn last(&self) -> Option<HttpClient> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
