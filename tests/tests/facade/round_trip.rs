@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use dcp::crates::dcp_storage::StorePath;
 use dcp::{DType, LocalStore, MemoryStore, Shape};
+use dcp_s3::object_store::memory::InMemory;
+use dcp_s3::{Bucket, KeyLayout, Traffic};
 use dcp_tests::{Case, Place, TensorCase, Whole, cases, contents, group_pairs, holdings};
 use proptest::prelude::*;
 
@@ -29,6 +32,21 @@ proptest! {
     fn so_it_is_on_disk(case in cases(8, false)) {
         let dir = tempfile::tempdir().expect("temporary directory");
         let store: Place = Arc::new(LocalStore::open(dir.path().join("deep/step")));
+        case.save(&store).expect("saves");
+        case.load(&store).expect("loads");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// A bucket with little room, in either layout.
+    #[test]
+    fn so_it_is_in_a_bucket(case in cases(8, false), spread in any::<bool>()) {
+        let layout = if spread { KeyLayout::Spread } else { KeyLayout::Flat };
+        let traffic = Traffic::default().parts_in_flight(1).reads_in_flight(2).read_size(64 << 10).coalesce_gap(16);
+        let bucket = Bucket::over(Arc::new(InMemory::new()), StorePath::parse("run/step").ok());
+        let store: Place = Arc::new(bucket.traffic(traffic).layout(layout));
         case.save(&store).expect("saves");
         case.load(&store).expect("loads");
     }
