@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Show what a checkpoint holds.
     Inspect(Inspect),
+    /// List the checkpoints below a directory or URL.
+    Ls(Ls),
     /// Find out whether a checkpoint is whole and sound.
     Verify(Verify),
     /// Compare two checkpoints, of whatever formats and meshes.
@@ -61,6 +63,17 @@ pub(crate) struct Inspect {
     /// Show what there is even if the index describes some tensors in a way that cannot be right; these are listed as well.
     #[arg(long)]
     pub(crate) salvage: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = LS_HELP)]
+pub(crate) struct Ls {
+    /// Where to look: a directory or a URL.
+    #[arg(value_name = "PLACE")]
+    pub(crate) place: OsString,
+    /// Write JSON, for programs: a line for each checkpoint.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -244,12 +257,25 @@ The progress is written to standard error: a bar on a terminal, else a line now 
 
 Exit status: 0 done; 1 DIR is bad; 2 it could not be done; 130 interrupted (SIGINT or SIGTERM).";
 
+const LS_HELP: &str = "\
+Every checkpoint below PLACE is listed, however deep, step-9 before step-10. PLACE is listed once; then the index of each is read, and nothing \
+else: of files of torch.save (.pt, .pth, .ckpt, .bin) only the first bytes. Links to directories are not followed.
+
+The step is told by the name: the number after step, else the only number in it. The bytes are those of all files in the checkpoint's \
+directory, but for other checkpoints' in it. The state is complete, if there is an index that can be read (dcpctl verify finds out the rest); unfinished, if there are \
+parts but no index: a save is under way, or has died (dcpctl gc shows what it left); or unreadable.
+
+With --json each checkpoint is one line, an object: location, name (from PLACE on), step, format, objects, bytes, state; with found (a part) if \
+it is unfinished, error if it is unreadable.
+
+Exit status: 0 fine; 1 at least one checkpoint cannot be read; 2 PLACE cannot be listed.";
+
 const VERIFY_HELP: &str = "\
 Every byte of tensors and values is read once and compared with its checksum, if it has one. All that is wrong is listed, with \
 file and offset.
 
-If CKPT is a directory that is no checkpoint, every checkpoint directly in it is verified, step-9 before step-10. What \
-holds nothing like a checkpoint is passed over.
+If CKPT is a directory that is no checkpoint, every directory directly in it that is one is verified, step-9 before step-10. What \
+holds nothing like a checkpoint is passed over, and so are links, and what is hidden.
 
 With --json each checkpoint is one line, an object: location, status (\"good\", \"bad\" or \"unknown\"), format, tensors, values, \
 chunks, files, bytes (of tensors and values), read, checked, unchecked, share_checked (0 to 1), quick, cold, \

@@ -27,6 +27,7 @@ mod demo;
 mod diff;
 mod failure;
 mod inspect;
+mod ls;
 mod reshard;
 mod units;
 mod verify;

@@ -15,6 +15,7 @@ mod reader;
 mod report;
 mod shared;
 mod store;
+mod subdirectory;
 mod transform;
 mod writer;
 
@@ -27,13 +28,14 @@ pub use format::{
 };
 pub use io::{Io, Verify};
 pub use memory::MemoryStore;
-pub use names::{DataName, Generation};
+pub use names::{DataName, Generation, Role};
 pub use one_object::OneObject;
 pub use path::StorePath;
 pub use reader::{Found, StorageReader};
 pub use report::{ReadReport, WriteReport};
 pub use shared::{SharedUpload, SharedUploads, UploadId};
 pub use store::{ObjectMeta, Precondition, ReadRange, Store, StoreTraits, Upload, Version};
+pub use subdirectory::Subdirectory;
 #[cfg(feature = "zstd")]
 pub use transform::Zstd;
 pub use transform::{Coder, Layers, StreamTransform, Transforms};

@@ -2,10 +2,11 @@
 //! any other mesh, loads it back, each reading just the bytes that it needs.
 //!
 //! [`save`] and [`load`] do the common thing for a single process; [`Saver`] and [`Loader`] have all the choices;
-//! [`Checkpoint`] looks into a checkpoint; [`Auditor`] finds out whether it is whole and sound; [`Comparer`], in what two differ;
+//! [`Checkpoint`] looks into a checkpoint; [`Catalog`] lists those below a place; [`Auditor`] finds out whether it is whole and sound; [`Comparer`], in what two differ;
 //! [`Converter`] writes one anew in another form.
 
 mod audit;
+mod catalog;
 mod checkpoint;
 mod convert;
 mod diff;
@@ -20,6 +21,7 @@ mod report;
 mod save;
 
 pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
+pub use catalog::{Catalog, CatalogState, Cataloged};
 pub use checkpoint::Checkpoint;
 pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter, LightningForm};
 pub use diff::{Comparer, Comparison, Difference, Elements, Mismatch, Outcome, Side, Unreadable};

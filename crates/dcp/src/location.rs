@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dcp_storage::{Format, MemoryStore, Store};
+use dcp_storage::{Format, MemoryStore, OneObject, Store, StorePath, Subdirectory};
 
 use crate::Error;
 
@@ -71,8 +71,21 @@ impl Location {
         }
     }
 
+    /// The place of a checkpoint below this one, whose own store is given: a directory, or a file of a one-file format.
+    pub(crate) fn below(&self, store: &Arc<dyn Store>, name: &StorePath, is_file: bool) -> Self {
+        let place = match self.path() {
+            // The file itself.
+            Some(path) if store.traits().one_object.is_some() => Place::Path(path.to_owned()),
+            Some(path) => Place::Path(path.join(name.as_str())),
+            None if is_file => Place::Store(Arc::new(OneObject::new(Arc::clone(store), name.clone()))),
+            None => Place::Store(Arc::new(Subdirectory::new(Arc::clone(store), name.clone()))),
+        };
+        Self { place, ..self.clone() }
+    }
+
     /// The path, if it is one of this machine.
-    pub(crate) fn path(&self) -> Option<&Path> {
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
         match &self.place {
             Place::Path(path) => Some(path),
             Place::Url(url) => url.strip_prefix("file://").map(Path::new),
@@ -117,7 +130,6 @@ fn on_disk(path: &Path, is_file: bool, fsync: bool, cold: bool) -> Result<Arc<dy
     use std::ffi::OsStr;
 
     use dcp_fs::{Durability, LocalStore};
-    use dcp_storage::{OneObject, StorePath};
     let durability = if fsync { Durability::Fsync } else { Durability::None };
     let store = |path: &Path| LocalStore::open(path).durability(durability).cold(cold);
     if !is_file {

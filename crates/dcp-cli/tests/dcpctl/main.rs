@@ -6,6 +6,7 @@ mod demo;
 mod diff;
 mod inspect;
 mod interrupt;
+mod ls;
 mod reshard;
 mod status;
 mod support;
