@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Convert(Convert),
     /// Write a checkpoint anew as the ranks of another mesh would have saved it.
     Reshard(Reshard),
+    /// Show what saves have left that came to no end, and remove it.
+    Gc(Gc),
     /// Make of a checkpoint of several files the one file that Lightning (Fabric, the Trainer) or `torch.load` loads.
     Consolidate(Consolidate),
 }
@@ -256,6 +258,41 @@ is an error that names it, and so is whatever else goes wrong; then, and after C
 The progress is written to standard error: a bar on a terminal, else a line now and then.
 
 Exit status: 0 done; 1 DIR is bad; 2 it could not be done; 130 interrupted (SIGINT or SIGTERM).";
+
+#[derive(Args, Debug)]
+#[command(after_help = GC_HELP)]
+pub(crate) struct Gc {
+    /// Where to look: a checkpoint's directory, one with checkpoints in it, however deep, or a URL of either.
+    #[arg(value_name = "PLACE")]
+    pub(crate) place: OsString,
+    /// Remove it. Without this nothing is changed.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// You know that nobody saves below PLACE: what could be a live save's is taken for a dead one's.
+    #[arg(long)]
+    pub(crate) no_save_running: bool,
+    /// Write JSON, for programs: a line for each object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const GC_HELP: &str = "\
+A save that dies leaves data files to which no index refers, uploads that nobody will finish, companions of an index that never came (an index of \
+a rank, meta.pt), and its claim (.dcp-claim-N), an object that says since when nobody will miss the rest. The next save into the same directory removes all of it; where \
+none comes, this does.
+
+Removed is what belongs to a generation to which no index refers and whose claim has expired: a day after the save began, unless the program that saves \
+has chosen another time, or after it last put something on record. So it is with what has no claim any more, but for generation 0, whose names are PyTorch's, \
+too. Unfinished uploads of single files (.pt) have no claim: they go only with --no-save-running. Whatever else is in PLACE is no \
+business of this command, and a directory with an index that cannot be read, or is of another program's format, is left alone.
+
+With --no-save-running claims count as expired. If a save does run, it fails, at the latest when it commits; only in the moment of \
+its commit could its new checkpoint lose files.
+
+With --json each object is one line: name (from PLACE on), kind (\"data\", \"upload\", \"companion\", \"claim\"), bytes, state (\"to-remove\", \"removed\", \"kept\"), until (when its \
+claim expires, in seconds since 1970), error. A directory that cannot be looked into has name, kind \"directory\", state \"failed\" and error.
+
+Exit status: 0 done, whether or not there was anything; 2 something could not be looked into, or not be removed.";
 
 const LS_HELP: &str = "\
 Every checkpoint below PLACE is listed, however deep, step-9 before step-10. PLACE is listed once; then the index of each is read, and nothing \

@@ -14,7 +14,7 @@ use dcp::{Error, Format, Location, Store};
 use crate::args::{Arguments, Command, Convert};
 use crate::convert::Rewriting;
 use crate::failure::Failure;
-use crate::{consolidate, convert, demo, diff, inspect, ls, reshard, verify};
+use crate::{consolidate, convert, demo, diff, gc, inspect, ls, reshard, verify};
 
 /// The command `dcpctl`, with the URL schemes that it knows.
 #[derive(Default)]
@@ -112,6 +112,7 @@ impl Dcpctl {
                 inspect::inspect(self.location(&args.checkpoint)?, &self.opener, args, out).map(fine)
             }
             Command::Ls(args) => ls::ls(self.location(&args.place)?, &self.opener, args, out).map(fine),
+            Command::Gc(args) => gc::gc(self.location(&args.place)?, &self.opener, args, out).map(fine),
             Command::Verify(args) => {
                 verify::verify(self.location(&args.checkpoint)?, &self.opener, args, out).map(fine)
             }

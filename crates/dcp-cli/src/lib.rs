@@ -26,6 +26,7 @@ mod convert;
 mod demo;
 mod diff;
 mod failure;
+mod gc;
 mod inspect;
 mod ls;
 mod reshard;

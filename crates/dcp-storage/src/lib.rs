@@ -19,7 +19,7 @@ mod subdirectory;
 mod transform;
 mod writer;
 
-pub use composed::{ComposedReader, ComposedWriter, ResumableSave, recognise};
+pub use composed::{ComposedReader, ComposedWriter, Kept, Leftover, LeftoverKind, Leftovers, ResumableSave, recognise};
 pub use error::StorageError;
 pub use format::{
     Ask, BlockChecks, Companions, Decoded, Decoder, Encoded, Extent, FileLayout, Finding, Format, Late, Layout,

@@ -86,6 +86,11 @@ pub(crate) fn is_index(path: &StorePath) -> bool {
         || name.strip_prefix("__").is_some_and(of_a_rank)
 }
 
+/// Whether a name is that of an index whose being there makes a checkpoint; of indexes of ranks that is the first one's.
+pub(crate) fn is_commit(path: &StorePath) -> bool {
+    ["index.dcp", ".metadata", "__0.metadata", "model.safetensors.index.json"].contains(&path.as_str())
+}
+
 /// The name of the object by which a save claims its generation.
 pub(crate) fn claim_path(generation: Generation) -> Result<StorePath, StorageError> {
     StorePath::parse(&format!("{CLAIM}{generation}"))

@@ -74,9 +74,7 @@ pub(crate) fn is_part(name: &StorePath, formats: &[Arc<dyn Format>]) -> bool {
 
 /// Whether the ending of a name is that of a format that is one file.
 pub(crate) fn is_of_one_file(name: &StorePath, formats: &[Arc<dyn Format>]) -> bool {
-    let Some((_, ending)) = name.as_str().rsplit_once('.') else { return false };
-    let ending = ending.to_lowercase();
-    formats.iter().any(|format| format.is_one_file() && format.endings().contains(&ending.as_str()))
+    formats.iter().any(|format| format.is_one_file() && format.is_told_by(name.as_str()))
 }
 
 /// Whether a name is that of something which saves write before the index.

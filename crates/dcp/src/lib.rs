@@ -3,11 +3,12 @@
 //!
 //! [`save`] and [`load`] do the common thing for a single process; [`Saver`] and [`Loader`] have all the choices;
 //! [`Checkpoint`] looks into a checkpoint; [`Catalog`] lists those below a place; [`Auditor`] finds out whether it is whole and sound; [`Comparer`], in what two differ;
-//! [`Converter`] writes one anew in another form.
+//! [`Converter`] writes one anew in another form; [`Cleaner`] removes what saves have left that came to no end.
 
 mod audit;
 mod catalog;
 mod checkpoint;
+mod clean;
 mod convert;
 mod diff;
 mod error;
@@ -23,6 +24,7 @@ mod save;
 pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
 pub use catalog::{Catalog, CatalogState, Cataloged};
 pub use checkpoint::Checkpoint;
+pub use clean::{Cleaner, Cleaning};
 pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter, LightningForm};
 pub use diff::{Comparer, Comparison, Difference, Elements, Mismatch, Outcome, Side, Unreadable};
 pub use error::Error;
@@ -43,8 +45,9 @@ pub use dcp_stateful::{AppState, FromValue, Stateful, StatefulError, part, part_
 #[cfg(feature = "zstd")]
 pub use dcp_storage::Zstd;
 pub use dcp_storage::{
-    Coder, ComposedReader, ComposedWriter, Finding, Format, MemoryStore, OneObject, ReadReport, StorageError,
-    StorageReader, StorageWriter, Store, StorePath, StreamTransform, Transforms, Verify, WriteReport,
+    Coder, ComposedReader, ComposedWriter, Finding, Format, Kept, Leftover, LeftoverKind, MemoryStore, OneObject,
+    Precondition, ReadReport, StorageError, StorageReader, StorageWriter, Store, StorePath, StreamTransform,
+    Subdirectory, Transforms, Verify, WriteReport,
 };
 #[cfg(feature = "torch")]
 pub use dcp_torch::{DcpFormat, TorchSaveFormat};

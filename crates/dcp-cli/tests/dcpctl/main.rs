@@ -4,6 +4,7 @@ mod consolidate;
 mod convert;
 mod demo;
 mod diff;
+mod gc;
 mod inspect;
 mod interrupt;
 mod ls;

@@ -4,11 +4,13 @@ mod claim;
 mod companions;
 mod encoding;
 mod journal;
+mod leftovers;
 mod one_file;
 mod reader;
 mod resumable;
 mod writer;
 
+pub use leftovers::{Kept, Leftover, LeftoverKind, Leftovers};
 pub use reader::{ComposedReader, recognise};
 pub use resumable::ResumableSave;
 pub use writer::ComposedWriter;

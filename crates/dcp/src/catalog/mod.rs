@@ -19,8 +19,7 @@ use crate::{Checkpoint, Error, Location, Opener};
 /// format that is one file only its first bytes.
 ///
 /// ```
-/// use dcp::{Catalog, CatalogState, MemoryStore, Saver, StateDict, StorePath};
-/// use dcp::crates::dcp_storage::Subdirectory;
+/// use dcp::{Catalog, CatalogState, MemoryStore, Saver, StateDict, StorePath, Subdirectory};
 /// use std::sync::Arc;
 ///
 /// let run: Arc<dyn dcp::Store> = Arc::new(MemoryStore::new());
