@@ -267,6 +267,60 @@ pub enum StorageError {
         /// Where.
         location: String,
     },
+    /// A URL that is no place in any store.
+    #[error("{url:?} is no place for a checkpoint: {reason}")]
+    InvalidUrl {
+        /// The URL as given.
+        url: String,
+        /// What is wrong with it, and what is right.
+        reason: String,
+    },
+    /// There is no way into a store: its credentials or endpoint are missing, incomplete or of a kind that is not read.
+    #[error("there is no access to {location}: {reason}")]
+    NoAccess {
+        /// The store.
+        location: String,
+        /// What is missing, and what to do.
+        reason: String,
+    },
+    /// The store knows who asks, or does not, and says no.
+    #[error("not allowed to {operation} {path} in {location}: {reason}")]
+    Denied {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// The store.
+        location: String,
+        /// The object, or the root.
+        path: String,
+        /// What the store said.
+        reason: String,
+    },
+    /// A store that cannot decide and apply a condition in one step, so that two savers could not be kept apart.
+    #[error("{location} cannot change {path} on a condition, which is what keeps two savers apart: {reason}")]
+    NoConditions {
+        /// The store.
+        location: String,
+        /// The object.
+        path: StorePath,
+        /// What the store said.
+        reason: String,
+    },
+    /// A request that failed again and again, or had no answer.
+    #[error("cannot {operation} {path} in {location}: gave up after {attempts} attempts in {elapsed:.1?}: {source}")]
+    GaveUp {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// The store.
+        location: String,
+        /// The object, or the root.
+        path: String,
+        /// How often.
+        attempts: u32,
+        /// For how long, from the first attempt to the last answer.
+        elapsed: std::time::Duration,
+        /// Why the last attempt failed.
+        source: io::Error,
+    },
     /// The medium reported an error.
     #[error("cannot {operation} {path} in {location}: {source}")]
     Io {
@@ -313,6 +367,11 @@ impl StorageError {
             Self::LostWrite { .. } => "lost-write",
             Self::CommitUnknown { .. } => "commit-unknown",
             Self::TakenOver { .. } => "taken-over",
+            Self::InvalidUrl { .. } => "invalid-url",
+            Self::NoAccess { .. } => "no-access",
+            Self::Denied { .. } => "denied",
+            Self::NoConditions { .. } => "no-conditions",
+            Self::GaveUp { .. } => "gave-up",
             Self::Io { .. } => "io",
         }
     }
@@ -348,8 +407,12 @@ impl StorageError {
             | Self::Unreadable { path, .. }
             | Self::Source { path, .. }
             | Self::SourceLength { path, .. }
-            | Self::LostWrite { path, .. } => Some(path.as_str()),
-            Self::InvalidPath { path, .. } | Self::Io { path, .. } => Some(path),
+            | Self::LostWrite { path, .. }
+            | Self::NoConditions { path, .. } => Some(path.as_str()),
+            Self::InvalidPath { path, .. }
+            | Self::Denied { path, .. }
+            | Self::GaveUp { path, .. }
+            | Self::Io { path, .. } => Some(path),
             _ => None,
         }
     }
@@ -390,10 +453,17 @@ impl StorageError {
     /// Whether the same call may succeed when it is made again later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if matches!(
-            source.kind(),
-            io::ErrorKind::Interrupted | io::ErrorKind::TimedOut | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted | io::ErrorKind::ResourceBusy
-        ))
+        match self {
+            Self::GaveUp { .. } => true,
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::Interrupted
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ResourceBusy
+            ),
+            _ => false,
+        }
     }
 }

@@ -1,0 +1,15 @@
+//! A [`Store`](dcp_storage::Store) in a bucket of S3, Google Cloud Storage or Azure.
+
+mod access;
+mod bucket;
+mod connect;
+mod keys;
+mod site;
+mod traffic;
+mod url;
+
+pub use access::Access;
+pub use bucket::Bucket;
+pub use keys::KeyLayout;
+pub use object_store;
+pub use traffic::Traffic;
