@@ -12,11 +12,49 @@ use crate::reshard::{mesh, placement};
 #[command(
     name = "dcpctl",
     version,
-    after_help = "Exit status: 0 fine; 1 the checkpoint is bad, or two differ; 2 it could not be done; 130 interrupted."
+    after_help = concat!(
+        "Wherever a directory or file is named, a URL may stand: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix. Credentials and the rest ",
+        "come from the environment, as for the clouds' own programs (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, GOOGLE_..., AZURE_...). ",
+        "A URL that ends with / is a directory; of others the bucket is asked whether they are an object.\n\n",
+        "Exit status: 0 fine; 1 the checkpoint is bad, or two differ; 2 it could not be done; 130 interrupted."
+    )
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[cfg(feature = "s3")]
+    #[command(flatten)]
+    pub(crate) buckets: Buckets,
+}
+
+/// How buckets are reached, beyond what the environment says.
+#[cfg(feature = "s3")]
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options for URLs s3://, gs://, az://")]
+pub(crate) struct Buckets {
+    /// The server to ask instead of the cloud's own, as http://localhost:9000 (also AWS_ENDPOINT_URL).
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+    /// Send no credentials, for buckets that everybody may read.
+    #[arg(long, global = true)]
+    pub(crate) no_sign_request: bool,
+    /// The profile in the files of the AWS command line (also AWS_PROFILE).
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+}
+
+#[cfg(feature = "s3")]
+impl Buckets {
+    pub(crate) fn access(&self) -> dcp::Access {
+        let mut access = dcp::Access::default().skip_signature(self.no_sign_request);
+        if let Some(url) = &self.endpoint_url {
+            access = access.endpoint_url(url);
+        }
+        if let Some(profile) = &self.profile {
+            access = access.profile(profile);
+        }
+        access
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(time(Duration::from_millis(85)), "85 ms");
         assert_eq!(time(Duration::from_millis(999)), "999 ms");
         assert_eq!(time(Duration::from_micros(999_900)), "1.00 s");
-        let minutes = |count| long_time(Duration::from_secs(60 * count));
+        let minutes = |count: u64| long_time(Duration::from_secs(60 * count));
         assert_eq!((minutes(0), minutes(59), minutes(125)), ("0 min".into(), "59 min".into(), "2 h 5 min".into()));
         assert_eq!(rate(3 << 20, Duration::from_millis(1500)), "2.0 MiB/s");
         assert_eq!((count(1, "rank"), count(1_234_567, "chunk")), ("1 rank".into(), "1,234,567 chunks".into()));

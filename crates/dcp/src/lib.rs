@@ -41,6 +41,8 @@ pub use dcp_fs::{Durability, LocalStore};
 #[cfg(feature = "native")]
 pub use dcp_native::NativeFormat;
 pub use dcp_planner::{LoadPlanner, PlanError, Problem, SavePlanner};
+#[cfg(feature = "s3")]
+pub use dcp_s3::{Access, Bucket, KeyLayout, Traffic};
 pub use dcp_stateful::{AppState, FromValue, Stateful, StatefulError, part, part_mut, value, whole, whole_mut};
 #[cfg(feature = "zstd")]
 pub use dcp_storage::Zstd;
@@ -59,6 +61,8 @@ pub use dcp_types::{
 
 /// The crates that this one is made of, for those who extend it.
 pub mod crates {
+    #[cfg(feature = "s3")]
+    pub use dcp_s3;
     pub use {dcp_collective, dcp_default_planner, dcp_planner, dcp_stateful, dcp_storage, dcp_types};
 }
 
