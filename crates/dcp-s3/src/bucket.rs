@@ -1,27 +1,39 @@
-//! The store itself.
+//! The store itself: what each operation does, in terms of the other modules.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use dcp_storage::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, StoreTraits, Upload, Version};
 use futures_util::TryStreamExt;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use tokio::runtime::Handle;
 
-use crate::connect::{self, Environment};
+use crate::budget::Budget;
+use crate::connect::{self, Client, Environment};
 use crate::keys::Keys;
-use crate::site::Site;
+use crate::read::Reading;
+use crate::site::{self, Site};
+use crate::upload::{BucketUpload, Target};
 use crate::url::{self, BucketUrl};
-use crate::{Access, KeyLayout, Traffic};
+use crate::version::version;
+use crate::{Access, KeyLayout, Traffic, publish, work};
 
 /// A place in a bucket: everything below a prefix.
 ///
-/// A handle that is cheap to clone; clones share their [`Traffic`]. Its methods want a tokio runtime around them, with I/O and time.
+/// A handle that is cheap to clone; clones share what [`Traffic`] allows. Its methods want to be run by a tokio runtime with I/O and
+/// time, which [`Io`](dcp_storage::Io) brings, and one handle by one runtime: connections live on it.
 #[derive(Clone, Debug)]
 pub struct Bucket {
-    store: Arc<dyn ObjectStore>,
+    client: Client,
     location: Arc<str>,
     keys: Keys,
     traffic: Traffic,
+    budget: Budget,
+    /// Data files were found where another layout puts them, so look there first.
+    laid_out_otherwise: Arc<AtomicBool>,
 }
 
 impl Bucket {
@@ -42,9 +54,8 @@ impl Bucket {
     /// As [`open`](Self::open).
     pub fn open_with(url: &str, access: &Access) -> Result<Self, StorageError> {
         let url = BucketUrl::parse(url)?;
-        let store = connect::connect(&url, access, &Environment::of_process())?;
-        let location = url.location().into();
-        Ok(Self { store, location, keys: Keys::below(url.prefix), traffic: Traffic::default() })
+        let client = connect::connect(&url, access, &Environment::of_process())?;
+        Ok(Self::new(client, url.location(), url.prefix))
     }
 
     /// Whatever `object_store` has: memory, a cloud client of one's own making. Everything below `prefix`, or all of it.
@@ -60,13 +71,13 @@ impl Bucket {
             Some(prefix) => format!("{store}/{prefix}"),
             None => store.to_string(),
         };
-        Self { store, location: location.into(), keys: Keys::below(prefix), traffic: Traffic::default() }
+        Self::new(Client { store, keeps_existing: false, uploads: None }, location, prefix)
     }
 
     /// The same place with this traffic, which this handle and its clones share from now on.
     #[must_use]
     pub fn traffic(self, traffic: Traffic) -> Self {
-        Self { traffic, ..self }
+        Self { traffic, budget: Budget::of(&traffic), ..self }
     }
 
     /// The same place, where data files are written in this layout.
@@ -81,8 +92,62 @@ impl Bucket {
         url::is_url(text)
     }
 
+    fn new(client: Client, location: String, prefix: Option<StorePath>) -> Self {
+        let traffic = Traffic::default();
+        Self {
+            client,
+            location: location.into(),
+            keys: Keys::below(prefix),
+            traffic,
+            budget: Budget::of(&traffic),
+            laid_out_otherwise: Arc::default(),
+        }
+    }
+
+    fn store(&self) -> &dyn ObjectStore {
+        &*self.client.store
+    }
+
     fn site(&self, path: &StorePath) -> Site {
-        Site::of(Arc::clone(&self.location), path)
+        Site::of(&self.location, path)
+    }
+
+    /// Where an object may be, most likely first, and whether that is where another layout puts it.
+    fn places(&self, path: &StorePath) -> Result<Vec<(Path, bool)>, StorageError> {
+        let mut places = vec![(self.keys.of(path)?, false)];
+        places.extend(self.keys.elsewhere(path)?.map(|key| (key, true)));
+        if self.laid_out_otherwise.load(Ordering::Relaxed) {
+            places.reverse();
+        }
+        Ok(places)
+    }
+
+    async fn look_for(&self, path: &StorePath) -> Result<object_store::ObjectMeta, StorageError> {
+        let site = self.site(path);
+        for (key, otherwise) in self.places(path)? {
+            match work::ask(self.traffic.patience(), self.store().head(&key)).await {
+                Ok(found) => {
+                    self.laid_out_otherwise.store(otherwise, Ordering::Relaxed);
+                    return Ok(found);
+                }
+                Err(failure) if failure.is_missing() => {}
+                Err(failure) => return Err(site.failed("look at")(failure)),
+            }
+        }
+        Err(site.not_found())
+    }
+
+    /// All that is below a key. The key itself is not.
+    async fn below(&self, key: Option<&Path>) -> Result<Vec<object_store::ObjectMeta>, StorageError> {
+        let listing = self.store().list(key).try_collect();
+        match work::ask(self.traffic.patience(), listing).await {
+            Err(failure) if failure.is_below_object() => Ok(Vec::new()),
+            listed => listed.map_err(|failure| self.failed_at_all("list", failure)),
+        }
+    }
+
+    fn failed_at_all(&self, operation: &'static str, failure: work::Failure) -> StorageError {
+        site::failed(&self.location, "objects", operation, failure)
     }
 }
 
@@ -94,111 +159,115 @@ impl Store for Bucket {
 
     fn traits(&self) -> StoreTraits {
         let mut traits = StoreTraits::default();
-        traits.reads_in_flight = 4;
+        traits.reads_in_flight = READS_OF_A_THREAD.min(self.traffic.reads_in_flight);
         traits.coalesce_gap = self.traffic.coalesce_gap;
         traits.read_size = self.traffic.read_size;
         traits
     }
 
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
-        let found = self.store.head(&self.keys.of(path)?).await.map_err(self.site(path).failed("look at"))?;
-        Ok(ObjectMeta { path: path.clone(), size: found.size, version: found.e_tag.map(Version) })
+        let found = self.look_for(path).await?;
+        Ok(ObjectMeta { path: path.clone(), size: found.size, version: version(found.e_tag, found.version) })
     }
 
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
         let site = self.site(path);
-        let key = self.keys.of(path)?;
-        let size = self.store.head(&key).await.map_err(site.failed("read"))?.size;
-        for range in ranges {
-            let length = range.buffer.len() as u64;
-            match range.offset.checked_add(length) {
-                Some(end) if end <= size => {
-                    let bytes = self.store.get_range(&key, range.offset..end).await.map_err(site.failed("read"))?;
-                    range.buffer.copy_from_slice(&bytes);
+        for (key, otherwise) in self.places(path)? {
+            let (store, traffic, budget) = (self.store(), &self.traffic, &self.budget);
+            match (Reading { store, key: &key, site: &site, traffic, budget }).fill(ranges).await {
+                Err(StorageError::NotFound { .. }) => {}
+                other => {
+                    self.laid_out_otherwise.store(otherwise, Ordering::Relaxed);
+                    return other;
                 }
-                _ => return Err(site.out_of_range(range.offset, length, size)),
             }
         }
-        Ok(())
+        Err(site.not_found())
     }
 
-    async fn create(&self, path: &StorePath, _expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {
-        let (bucket, path) = (self.clone(), path.clone());
-        Ok(Box::new(Whole { bucket, path, bytes: Vec::new() }))
+    async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {
+        let (site, key) = (self.site(path), self.keys.of(path)?);
+        let runtime = Handle::try_current().map_err(|none| site.io("create", io::Error::other(none)))?;
+        let target = Target {
+            store: Arc::clone(&self.client.store),
+            keeps_existing: self.client.keeps_existing,
+            key,
+            site,
+            patience: self.traffic.patience(),
+            budget: self.budget.clone(),
+            part_size: self.traffic.part_size,
+        };
+        Ok(Box::new(BucketUpload::new(target, runtime, expected_size)))
     }
 
     async fn publish(&self, path: &StorePath, content: &[u8], when: Precondition) -> Result<Version, StorageError> {
-        let site = self.site(path);
-        let mode = match &when {
-            Precondition::None => PutMode::Overwrite,
-            Precondition::Absent => PutMode::Create,
-            Precondition::Matches(version) => {
-                PutMode::Update(UpdateVersion { e_tag: Some(version.0.clone()), version: None })
-            }
-        };
-        let options = PutOptions { mode, ..PutOptions::default() };
-        match self.store.put_opts(&self.keys.of(path)?, PutPayload::from(content.to_vec()), options).await {
-            Ok(put) => Ok(Version(put.e_tag.unwrap_or_default())),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                Err(site.refused(format!("{when:?}"), "another state".to_owned()))
-            }
-            Err(fault) => Err(site.failed("publish")(fault)),
-        }
+        let (site, key) = (self.site(path), self.keys.of(path)?);
+        publish::publish(self.store(), &key, &site, self.traffic.patience(), content, when).await
     }
 
     async fn list(&self, prefix: Option<&StorePath>) -> Result<Vec<ObjectMeta>, StorageError> {
-        let listed: Result<Vec<_>, _> = self.store.list(self.keys.root().as_ref()).try_collect().await;
-        let listed = listed.map_err(|fault| StorageError::Io {
-            operation: "list",
-            location: self.location(),
-            path: "objects".to_owned(),
-            source: std::io::Error::other(fault),
-        })?;
+        let key = prefix.map_or_else(|| Ok(self.keys.root()), |prefix| self.keys.of(prefix).map(Some))?;
         let object = |found: object_store::ObjectMeta| {
             let path = self.keys.path_of(&found.location)?;
             Some(ObjectMeta { path, size: found.size, version: None })
         };
-        let mut objects: Vec<_> = listed.into_iter().filter_map(object).collect();
-        objects.retain(|object| prefix.is_none_or(|prefix| object.path.starts_with(prefix)));
+        let mut objects: Vec<_> = self.below(key.as_ref()).await?.into_iter().filter_map(object).collect();
+        if let Some(prefix) = prefix {
+            // What is below it, by component, and nothing else that a store may list for it.
+            objects.retain(|object| object.path != *prefix && object.path.starts_with(prefix));
+            match self.look_for(prefix).await {
+                Ok(found) => objects.push(ObjectMeta { path: prefix.clone(), size: found.size, version: None }),
+                Err(StorageError::NotFound { .. }) => {}
+                Err(fault) => return Err(fault),
+            }
+        }
         objects.sort_by(|one, other| one.path.cmp(&other.path));
+        // One name in both layouts.
+        objects.dedup_by(|later, first| later.path == first.path);
         Ok(objects)
     }
 
     async fn delete(&self, path: &StorePath) -> Result<(), StorageError> {
-        match self.store.delete(&self.keys.of(path)?).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(fault) => Err(self.site(path).failed("delete")(fault)),
+        for (key, _) in self.places(path)? {
+            match work::ask(self.traffic.patience(), self.store().delete(&key)).await {
+                Ok(()) => {}
+                Err(failure) if failure.is_missing() => {}
+                Err(failure) => return Err(self.site(path).failed_to("delete")(failure)),
+            }
         }
-    }
-}
-
-/// An upload that is put in one request.
-struct Whole {
-    bucket: Bucket,
-    path: StorePath,
-    bytes: Vec<u8>,
-}
-
-#[async_trait]
-impl Upload for Whole {
-    async fn write(&mut self, data: &[u8]) -> Result<(), StorageError> {
-        self.bytes.extend_from_slice(data);
         Ok(())
     }
 
-    async fn finish(self: Box<Self>) -> Result<ObjectMeta, StorageError> {
-        let site = self.bucket.site(&self.path);
-        let size = self.bytes.len() as u64;
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        let key = self.bucket.keys.of(&self.path)?;
-        match self.bucket.store.put_opts(&key, PutPayload::from(self.bytes), options).await {
-            Ok(_) => Ok(ObjectMeta { path: self.path, size, version: None }),
-            Err(object_store::Error::AlreadyExists { .. }) => Err(site.taken()),
-            Err(fault) => Err(site.failed("finish")(fault)),
-        }
+    async fn unfinished(&self) -> Result<Vec<StorePath>, StorageError> {
+        let Some(uploads) = &self.client.uploads else { return Ok(Vec::new()) };
+        let root = self.keys.root();
+        let found = work::ask(self.traffic.patience(), uploads.below(root.as_ref())).await;
+        let found = found.map_err(|failure| self.failed_at_all("list uploads of", failure))?;
+        let mut paths: Vec<_> = found.iter().filter_map(|upload| self.keys.path_of(&upload.key)).collect();
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
     }
 
-    async fn abort(self: Box<Self>) -> Result<(), StorageError> {
+    async fn discard_unfinished(&self, path: &StorePath) -> Result<(), StorageError> {
+        let Some(uploads) = &self.client.uploads else { return Ok(()) };
+        let failed = self.site(path);
+        for (key, _) in self.places(path)? {
+            let found = work::ask(self.traffic.patience(), uploads.of(&key)).await;
+            for upload in found.map_err(failed.failed_to(DISCARD))? {
+                match work::ask(self.traffic.patience(), uploads.abort(&upload)).await {
+                    Ok(()) => {}
+                    // It has been finished or aborted meanwhile.
+                    Err(failure) if failure.is_missing() => {}
+                    Err(failure) => return Err(failed.failed_to(DISCARD)(failure)),
+                }
+            }
+        }
         Ok(())
     }
 }
+
+const DISCARD: &str = "discard uploads of";
+
+/// How many reads one thread keeps under way: an answer takes a while to begin.
+const READS_OF_A_THREAD: usize = 8;

@@ -134,14 +134,14 @@ mod tests {
         let key = |name| keys.of(&path(name)).expect("a key").to_string();
         assert_eq!(key("index.dcp"), "runs/1/index.dcp");
         assert_eq!(key("step/__0_0.distcp"), "runs/1/step/__0_0.distcp");
-        assert_eq!(key("__0_0.distcp"), "runs/1/.dcp-1f/__0_0.distcp");
+        assert_eq!(key("__0_0.distcp"), "runs/1/.dcp-05/__0_0.distcp");
         assert_eq!(keys.elsewhere(&path("index.dcp")).expect("a key"), None);
     }
 
     #[test]
     fn keys_of_others_are_no_objects() {
         let [_, keys] = keys(KeyLayout::Flat);
-        for key in ["runs/1", "runs/10/a", "runs", "elsewhere/a", "runs/1/.dcp-00/__0_0.distcp", "runs/1/.dcp-1f/index"]
+        for key in ["runs/1", "runs/10/a", "runs", "elsewhere/a", "runs/1/.dcp-00/__0_0.distcp", "runs/1/.dcp-05/index"]
         {
             assert_eq!(keys.path_of(&Path::parse(key).expect("a key")), None, "{key}");
         }
@@ -154,7 +154,7 @@ mod tests {
             let result = keys.of(&path(name));
             assert!(matches!(result, Err(StorageError::InvalidPath { .. })), "{name}: {result:?}");
         };
-        refused(&plain, ".dcp-1f/__0_0.distcp");
+        refused(&plain, ".dcp-05/__0_0.distcp");
         let longest = ["x"; 512].join("/");
         assert!(plain.of(&path(&longest)).is_ok());
         refused(&below, &longest);

@@ -2,11 +2,18 @@
 
 mod access;
 mod bucket;
+mod budget;
 mod connect;
 mod keys;
+mod publish;
+mod read;
 mod site;
 mod traffic;
+mod unfinished;
+mod upload;
 mod url;
+mod version;
+mod work;
 
 pub use access::Access;
 pub use bucket::Bucket;

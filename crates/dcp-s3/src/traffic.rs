@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::work::Patience;
+
 /// How a bucket is written and read: how much at once, in which pieces, and with how much patience.
 ///
 /// A handle and its clones share one budget:
@@ -32,12 +34,15 @@ impl Traffic {
     /// The smallest part that S3 takes, in bytes.
     pub const SMALLEST_PART: u64 = 5 << 20;
 
-    /// The bytes of one part of an upload; at least [`SMALLEST_PART`](Self::SMALLEST_PART), 8 MiB unless told otherwise. What is no longer
+    /// The largest part that S3 takes, in bytes.
+    pub const LARGEST_PART: u64 = 5 << 30;
+
+    /// The bytes of one part of an upload, from [`SMALLEST_PART`](Self::SMALLEST_PART) to [`LARGEST_PART`](Self::LARGEST_PART); 8 MiB unless told otherwise. What is no longer
     /// than this is put in one request. Parts of very large objects are longer, since there may be only 10,000 of them: from 40 GB on (with
     /// this default) if the size is known at the start; otherwise they grow after the 5000th.
     #[must_use]
     pub fn part_size(mut self, bytes: u64) -> Self {
-        self.part_size = bytes.max(Self::SMALLEST_PART);
+        self.part_size = bytes.clamp(Self::SMALLEST_PART, Self::LARGEST_PART);
         self
     }
 
@@ -93,6 +98,10 @@ impl Traffic {
     pub fn deadline(mut self, time: Duration) -> Self {
         self.deadline = time;
         self
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { attempts: self.attempts, stall: self.stall, deadline: self.deadline }
     }
 }
 

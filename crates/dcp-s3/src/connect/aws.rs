@@ -3,21 +3,25 @@
 use std::sync::Arc;
 
 use dcp_storage::StorageError;
-use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 
+use super::persistent::{Connector, no_retries};
 use super::profile::Profile;
-use super::{Environment, no_access, options, unusable};
+use super::{Client, Environment, no_access, options, unusable};
 use crate::Access;
+use crate::unfinished::S3Uploads;
 use crate::url::BucketUrl;
 
-pub(super) fn connect(
-    url: &BucketUrl,
-    access: &Access,
-    environment: &Environment,
-) -> Result<Arc<dyn ObjectStore>, StorageError> {
-    let builder = settings(url, access, environment)?.with_url(&url.bucket);
-    Ok(Arc::new(builder.build().map_err(unusable(url))?))
+pub(super) fn connect(url: &BucketUrl, access: &Access, environment: &Environment) -> Result<Client, StorageError> {
+    let builder = settings(url, access, environment)?.with_url(&url.bucket).with_retry(no_retries());
+    let conditional = |value: &String| value.eq_ignore_ascii_case("etag");
+    let keeps_existing = builder.get_config_value(&AmazonS3ConfigKey::ConditionalPut).as_ref().is_none_or(conditional);
+    let connector = Connector::default().keep_existing(keeps_existing);
+    // One object is deleted at a time, and not every server knows the request for many.
+    let builder = builder.with_disable_bulk_delete(true).with_http_connector(connector.clone());
+    let store = Arc::new(builder.build().map_err(unusable(url))?);
+    let uploads = connector.last().map(|http| Arc::new(S3Uploads::new(Arc::clone(&store), http)) as _);
+    Ok(Client { store, keeps_existing, uploads })
 }
 
 /// What is known of the way there. What comes later takes precedence: the profile, the environment, what the program says; but the keys

@@ -7,6 +7,8 @@ mod azure;
 mod environment;
 #[cfg(feature = "gcp")]
 mod gcp;
+#[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
+mod persistent;
 #[cfg(feature = "aws")]
 mod profile;
 
@@ -17,17 +19,24 @@ use object_store::ObjectStore;
 
 pub(crate) use self::environment::Environment;
 use crate::Access;
+use crate::unfinished::Uploads;
 use crate::url::{BucketUrl, Provider};
+
+/// A client, and what is known of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// The store itself refuses to complete an upload whose name is taken.
+    pub(crate) keeps_existing: bool,
+    /// How unfinished uploads are found, if they can be.
+    pub(crate) uploads: Option<Arc<dyn Uploads>>,
+}
 
 /// A client for the bucket of a URL. Sends nothing.
 ///
 /// # Errors
 /// [`StorageError::NoAccess`] if what is known of the way there is incomplete or contradictory.
-pub(crate) fn connect(
-    url: &BucketUrl,
-    access: &Access,
-    environment: &Environment,
-) -> Result<Arc<dyn ObjectStore>, StorageError> {
+pub(crate) fn connect(url: &BucketUrl, access: &Access, environment: &Environment) -> Result<Client, StorageError> {
     match url.provider {
         #[cfg(feature = "aws")]
         Provider::Aws => aws::connect(url, access, environment),

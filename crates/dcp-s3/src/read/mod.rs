@@ -1,0 +1,195 @@
+//! Ranges of an object, straight into the caller's buffers.
+
+mod plan;
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use dcp_storage::{ReadRange, StorageError};
+use futures_util::stream::{BoxStream, FuturesUnordered};
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
+use tokio::time::{Instant, timeout};
+
+use self::plan::{Piece, Request};
+use crate::Traffic;
+use crate::budget::{Budget, Taken};
+use crate::site::Site;
+use crate::work::{self, Cause, Failure};
+
+/// The object that is read, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading<'r> {
+    pub(crate) store: &'r dyn ObjectStore,
+    pub(crate) key: &'r Path,
+    pub(crate) site: &'r Site,
+    pub(crate) traffic: &'r Traffic,
+    pub(crate) budget: &'r Budget,
+}
+
+impl Reading<'_> {
+    /// Fills all buffers, with bytes of one state of the object.
+    pub(crate) async fn fill(&self, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
+        let wanted: Vec<_> = ranges.iter().map(|range| (range.offset, range.buffer.len() as u64)).collect();
+        let unusual = |&(offset, length): &(u64, u64)| length == 0 || offset.checked_add(length).is_none();
+        if wanted.is_empty() || wanted.iter().any(unusual) {
+            // No answer about bytes would say whether the object is there and how long it is.
+            self.check(&wanted, self.size().await?)?;
+        }
+        for _ in 0..STATES {
+            match self.one_state(ranges).await {
+                Ok(()) => return Ok(()),
+                Err(Trouble::Changed) => {}
+                Err(Trouble::Short { size }) => {
+                    self.check(&wanted, size)?;
+                    return Err(self.site.broken("read", "it has changed its size".into()));
+                }
+                // Some stores have no better answer to a range that starts beyond the end.
+                Err(Trouble::Failed(failure)) => {
+                    if !failure.is_missing()
+                        && matches!(failure.cause, Cause::Answer(_))
+                        && let Ok(size) = self.size().await
+                    {
+                        self.check(&wanted, size)?;
+                    }
+                    return Err(self.site.failed("read")(failure));
+                }
+                Err(Trouble::Wrong(reason)) => return Err(self.site.broken("read", reason)),
+                Err(Trouble::GaveUp { attempts, begun, reason }) => {
+                    return Err(self.site.gave_up("read", attempts, begun.elapsed(), reason));
+                }
+            }
+        }
+        Err(self.site.overwritten())
+    }
+
+    async fn size(&self) -> Result<u64, StorageError> {
+        let found = work::ask(self.traffic.patience(), self.store.head(self.key)).await;
+        Ok(found.map_err(self.site.failed("read"))?.size)
+    }
+
+    fn check(&self, wanted: &[(u64, u64)], size: u64) -> Result<(), StorageError> {
+        let beyond = |&&(offset, length): &&(u64, u64)| offset.checked_add(length).is_none_or(|end| end > size);
+        wanted.iter().find(beyond).map_or(Ok(()), |&(offset, length)| Err(self.site.out_of_range(offset, length, size)))
+    }
+
+    async fn one_state(&self, ranges: &mut [ReadRange<'_>]) -> Result<(), Trouble> {
+        let pieces = ranges.iter_mut().filter(|range| !range.buffer.is_empty());
+        let pieces = pieces.map(|range| Piece { offset: range.offset, buffer: range.buffer });
+        let mut requests = plan::requests(pieces, self.traffic.read_size, self.traffic.coalesce_gap).into_iter();
+        let Some(first) = requests.next() else { return Ok(()) };
+        // The first answer says which state it is; the others are of that one, or fail.
+        let answer = self.open(first.start..first.end, None).await?;
+        let state = answer.state.clone();
+        let first = self.fetch(first, &state, Some(answer));
+        let others = requests.map(|request| self.fetch(request, &state, None));
+        let all: FuturesUnordered<_> = std::iter::once(first).chain(others).collect();
+        all.try_collect().await
+    }
+
+    /// Gets a request's bytes. An answer that breaks off is asked for again from there on.
+    async fn fetch(&self, mut request: Request<'_>, state: &State, answer: Option<Answer>) -> Result<(), Trouble> {
+        let begun = Instant::now();
+        let (mut position, mut attempts) = (request.start, 1);
+        let mut answer = answer;
+        loop {
+            let now = match answer.take() {
+                Some(answer) => answer,
+                None => self.open(position..request.end, Some(state)).await?,
+            };
+            let Err(reason) = self.drain(now, &mut request, &mut position).await? else { return Ok(()) };
+            if attempts >= self.traffic.attempts || begun.elapsed() >= self.traffic.deadline {
+                return Err(Trouble::GaveUp { attempts, begun, reason });
+            }
+            work::pause(attempts).await;
+            attempts += 1;
+        }
+    }
+
+    /// Asks for bytes of a state.
+    async fn open(&self, range: Range<u64>, state: Option<&State>) -> Result<Answer, Trouble> {
+        let taken = self.budget.request().await;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range.clone())),
+            if_match: state.and_then(|state| state.e_tag.clone()),
+            ..GetOptions::default()
+        };
+        let got = match work::ask(self.traffic.patience(), self.store.get_opts(self.key, options)).await {
+            Ok(got) => got,
+            Err(failure) if state.is_some() && failure.is_refused() => return Err(Trouble::Changed),
+            Err(failure) => return Err(Trouble::Failed(failure)),
+        };
+        let found = State::of(&got.meta);
+        if state.is_some_and(|state| *state != found) {
+            return Err(Trouble::Changed);
+        }
+        if got.range != range {
+            return Err(Trouble::Short { size: got.meta.size });
+        }
+        Ok(Answer { state: found, stream: got.into_stream(), _taken: taken })
+    }
+
+    /// Moves an answer into the buffers. An inner error is why it broke off.
+    async fn drain(
+        &self,
+        mut answer: Answer,
+        request: &mut Request<'_>,
+        position: &mut u64,
+    ) -> Result<Result<(), String>, Trouble> {
+        loop {
+            match timeout(self.traffic.stall, answer.stream.next()).await {
+                Ok(Some(Ok(bytes))) => {
+                    if bytes.len() as u64 > request.end - *position {
+                        return Err(Trouble::Wrong("the answer has more bytes than were asked for".into()));
+                    }
+                    request.fill(*position, &bytes);
+                    *position += bytes.len() as u64;
+                }
+                Ok(None) if *position == request.end => return Ok(Ok(())),
+                Ok(None) => return Ok(Err(format!("the answer ended {} bytes early", request.end - *position))),
+                Ok(Some(Err(fault))) => return Ok(Err(fault.to_string())),
+                Err(_) => return Ok(Err(format!("the answer stood still for {:.1?}", self.traffic.stall))),
+            }
+        }
+    }
+}
+
+/// How many states of an object are tried to be read before somebody else replaces it.
+const STATES: usize = 4;
+
+/// An answer that has begun to arrive.
+struct Answer {
+    state: State,
+    stream: BoxStream<'static, object_store::Result<Bytes>>,
+    _taken: Taken,
+}
+
+/// Which state of an object an answer is of.
+#[derive(Clone, PartialEq)]
+struct State {
+    e_tag: Option<String>,
+    /// Where there is no tag.
+    otherwise: Option<(u64, i64)>,
+}
+
+impl State {
+    fn of(meta: &ObjectMeta) -> Self {
+        let otherwise = meta.e_tag.is_none().then(|| (meta.size, meta.last_modified.timestamp_micros()));
+        Self { e_tag: meta.e_tag.clone(), otherwise }
+    }
+}
+
+/// Why a state could not be read.
+enum Trouble {
+    /// There is another one now.
+    Changed,
+    /// The object ends before the range does.
+    Short { size: u64 },
+    /// The store does not answer, or says no.
+    Failed(Failure),
+    /// The answer is not one to the question.
+    Wrong(String),
+    /// The answer broke off too often.
+    GaveUp { attempts: u32, begun: Instant, reason: String },
+}
