@@ -15,7 +15,7 @@ use crate::reshard::{mesh, placement};
     after_help = concat!(
         "Wherever a directory or file is named, a URL may stand: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix. Credentials and the rest ",
         "come from the environment, as for the clouds' own programs (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, GOOGLE_..., AZURE_...). ",
-        "A URL that ends with / is a directory; of others the bucket is asked whether they are an object.\n\n",
+        "To be read, a name with an ending, as model.pt, is an object if the bucket has one of this name; else it is a directory, as what ends with / is in any case.\n\n",
         "Exit status: 0 fine; 1 the checkpoint is bad, or two differ; 2 it could not be done; 130 interrupted."
     )
 )]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dcp_storage::{Io, Leftover, Leftovers, Role, Store, StorePath, Subdirectory};
+use dcp_storage::{Io, Leftover, Leftovers, Role, Store, StorePath};
 
-use crate::formats::is_of_one_file;
+use crate::formats::{home, is_of_one_file};
 use crate::{Error, Location, Opener};
 
 /// Finds what saves have left that came to no end, in the directory of a checkpoint or in all below a place, and removes it.
@@ -43,7 +43,8 @@ pub struct Cleaning {
     pub location: String,
     /// What saves have left, by their paths from the place on; each says why it stays, if it does.
     pub found: Vec<Leftover>,
-    /// Directories that could not be looked into, by their paths from the place on (empty if it is that place). Nothing of them was removed.
+    /// What could not be looked into, by its path from the place on (empty if it is that place, or its unfinished uploads), and why. Nothing
+    /// of it was removed.
     pub failed: Vec<(String, Error)>,
 }
 
@@ -88,9 +89,14 @@ impl Cleaner {
     fn clean(&self, at: &Location, removes: bool) -> Result<Cleaning, Error> {
         let (store, io) = (at.store()?, Io::new()?);
         let (mut found, mut failed) = (Vec::new(), Vec::new());
-        for directory in self.directories(&*store, &io)? {
+        // Who may not ask for uploads may still remove the rest.
+        let uploads = io.block_on(store.unfinished()).unwrap_or_else(|error| {
+            failed.push((String::new(), error.into()));
+            Vec::new()
+        });
+        for directory in self.directories(&*store, &uploads, &io)? {
             let inner = match &directory {
-                Some(path) => Arc::new(Subdirectory::new(Arc::clone(&store), path.clone())),
+                Some(path) => at.below(&store, path, false).store()?,
                 None => Arc::clone(&store),
             };
             let leftovers = Leftovers::new(&*inner, self.opener.formats()).no_save_running(self.no_save_running);
@@ -109,13 +115,17 @@ impl Cleaner {
     }
 
     /// The directories in which a save may have left something.
-    fn directories(&self, store: &dyn Store, io: &Io<'_>) -> Result<BTreeSet<Option<StorePath>>, Error> {
-        let uploads = io.block_on(store.unfinished())?;
+    fn directories(
+        &self,
+        store: &dyn Store,
+        uploads: &[StorePath],
+        io: &Io<'_>,
+    ) -> Result<BTreeSet<Option<StorePath>>, Error> {
         let listing = io.block_on(store.list(None))?;
         let is_trace = |name: &StorePath| matches!(Role::of(name), Some(Role::Claim(_) | Role::Data(_)));
         let is_upload = |name: &StorePath| Role::of(name).is_some() || is_of_one_file(name, self.opener.formats());
         let within = |path: &StorePath, is_one: &dyn Fn(&StorePath) -> bool| {
-            let (directory, name) = path.split();
+            let (directory, name) = home(path);
             StorePath::parse(name).is_ok_and(|name| is_one(&name)).then_some(directory)
         };
         let traces = listing.iter().filter_map(|object| within(&object.path, &is_trace));

@@ -12,7 +12,7 @@ use crate::Error;
 ///
 /// URLs are `file://PATH` and, with the cargo feature `s3`, places in buckets: `s3://bucket/run/step-100`, `gs://…`, `az://container/…`; who may go there
 /// the environment says, as for the clouds' own programs, or `access`. To read, such a URL is a file of a one-file format if
-/// there is an object of this name, which is asked for; one that ends with `/` is a directory in any case.
+/// its name has an ending, as `model.pt`, and the bucket, which is asked, has an object of this name; else it is a directory.
 ///
 /// Whatever takes a location takes a `&str`, a path or a store:
 ///
@@ -100,6 +100,13 @@ impl Location {
             // The file itself.
             Some(path) if store.traits().one_object.is_some() => Place::Path(path.to_owned()),
             Some(path) => Place::Path(path.join(name.as_str())),
+            None if self.is_url() && store.traits().one_object.is_some() => self.place.clone(),
+            // A slash says that it is no object.
+            None if self.is_url() => Place::Url(format!(
+                "{}/{name}{}",
+                self.to_string().trim_end_matches('/'),
+                if is_file { "" } else { "/" }
+            )),
             None if is_file => Place::Store(Arc::new(OneObject::new(Arc::clone(store), name.clone()))),
             None => Place::Store(Arc::new(Subdirectory::new(Arc::clone(store), name.clone()))),
         };
@@ -114,6 +121,10 @@ impl Location {
             Place::Url(url) => url.strip_prefix("file://").map(Path::new),
             Place::Store(_) => None,
         }
+    }
+
+    fn is_url(&self) -> bool {
+        matches!(self.place, Place::Url(_))
     }
 
     /// `is_file` says whether it is to be one object of a bucket; if nobody knows, the bucket is asked.
@@ -144,8 +155,11 @@ impl Location {
         use dcp_storage::{Io, StorageError};
         let directory = || Ok(Arc::new(Bucket::open_with(url, &self.access)?) as Arc<dyn Store>);
         let split = object_in(url);
+        // To read, a name without an ending is not worth a request.
+        let may_be_object = split.is_some_and(|(_, name)| name.contains('.'));
         let (parent, name) = match (is_file, split) {
             (Some(false), _) | (None, None) => return directory(),
+            (None, _) if !may_be_object => return directory(),
             (Some(true), None) => return Err(Error::Location { location: url.to_owned(), reason: NO_OBJECT }),
             (_, Some((parent, name))) => (Bucket::open_with(parent, &self.access)?, StorePath::parse(name)?),
         };
@@ -153,6 +167,12 @@ impl Location {
             match Io::new()?.block_on(parent.size(&name)) {
                 Ok(_) => {}
                 Err(StorageError::NotFound { .. }) => return directory(),
+                // Some servers over file systems fail where a directory has the name.
+                Err(error) if error.is_retryable() => {
+                    let directory = directory()?;
+                    let listing = Io::new()?.block_on(directory.list(None))?;
+                    return if listing.is_empty() { Err(error.into()) } else { Ok(directory) };
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -1,5 +1,7 @@
 //! The command as a process: what it prints, and how it exits.
 
+#[cfg(feature = "s3")]
+mod buckets;
 mod consolidate;
 mod convert;
 mod demo;
@@ -9,6 +11,8 @@ mod inspect;
 mod interrupt;
 mod ls;
 mod reshard;
+#[cfg(feature = "s3")]
+mod servers;
 mod status;
 mod support;
 mod verify;
