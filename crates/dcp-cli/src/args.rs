@@ -12,11 +12,49 @@ use crate::reshard::{mesh, placement};
 #[command(
     name = "dcpctl",
     version,
-    after_help = "Exit status: 0 fine; 1 the checkpoint is bad, or two differ; 2 it could not be done; 130 interrupted."
+    after_help = concat!(
+        "Wherever a directory or file is named, a URL may stand: s3://bucket/prefix, gs://bucket/prefix, az://container/prefix. Credentials and the rest ",
+        "come from the environment, as for the clouds' own programs (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, GOOGLE_..., AZURE_...). ",
+        "To be read, a name with an ending, as model.pt, is an object if the bucket has one of this name; else it is a directory, as what ends with / is in any case.\n\n",
+        "Exit status: 0 fine; 1 the checkpoint is bad, or two differ; 2 it could not be done; 130 interrupted."
+    )
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[cfg(feature = "s3")]
+    #[command(flatten)]
+    pub(crate) buckets: Buckets,
+}
+
+/// How buckets are reached, beyond what the environment says.
+#[cfg(feature = "s3")]
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options for URLs s3://, gs://, az://")]
+pub(crate) struct Buckets {
+    /// The server to ask instead of the cloud's own, as http://localhost:9000 (also AWS_ENDPOINT_URL).
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) endpoint_url: Option<String>,
+    /// Send no credentials, for buckets that everybody may read.
+    #[arg(long, global = true)]
+    pub(crate) no_sign_request: bool,
+    /// The profile in the files of the AWS command line (also AWS_PROFILE).
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+}
+
+#[cfg(feature = "s3")]
+impl Buckets {
+    pub(crate) fn access(&self) -> dcp::Access {
+        let mut access = dcp::Access::default().skip_signature(self.no_sign_request);
+        if let Some(url) = &self.endpoint_url {
+            access = access.endpoint_url(url);
+        }
+        if let Some(profile) = &self.profile {
+            access = access.profile(profile);
+        }
+        access
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -25,6 +63,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Show what a checkpoint holds.
     Inspect(Inspect),
+    /// List the checkpoints below a directory or URL.
+    Ls(Ls),
     /// Find out whether a checkpoint is whole and sound.
     Verify(Verify),
     /// Compare two checkpoints, of whatever formats and meshes.
@@ -33,6 +73,8 @@ pub(crate) enum Command {
     Convert(Convert),
     /// Write a checkpoint anew as the ranks of another mesh would have saved it.
     Reshard(Reshard),
+    /// Show what saves have left that came to no end, and remove it.
+    Gc(Gc),
     /// Make of a checkpoint of several files the one file that Lightning (Fabric, the Trainer) or `torch.load` loads.
     Consolidate(Consolidate),
 }
@@ -61,6 +103,17 @@ pub(crate) struct Inspect {
     /// Show what there is even if the index describes some tensors in a way that cannot be right; these are listed as well.
     #[arg(long)]
     pub(crate) salvage: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = LS_HELP)]
+pub(crate) struct Ls {
+    /// Where to look: a directory or a URL.
+    #[arg(value_name = "PLACE")]
+    pub(crate) place: OsString,
+    /// Write JSON, for programs: a line for each checkpoint.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -244,12 +297,60 @@ The progress is written to standard error: a bar on a terminal, else a line now 
 
 Exit status: 0 done; 1 DIR is bad; 2 it could not be done; 130 interrupted (SIGINT or SIGTERM).";
 
+#[derive(Args, Debug)]
+#[command(after_help = GC_HELP)]
+pub(crate) struct Gc {
+    /// Where to look: a checkpoint's directory, one with checkpoints in it, however deep, or a URL of either.
+    #[arg(value_name = "PLACE")]
+    pub(crate) place: OsString,
+    /// Remove it. Without this nothing is changed.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// You know that nobody saves below PLACE: what could be a live save's is taken for a dead one's.
+    #[arg(long)]
+    pub(crate) no_save_running: bool,
+    /// Write JSON, for programs: a line for each object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const GC_HELP: &str = "\
+A save that dies leaves data files to which no index refers, uploads that nobody will finish, companions of an index that never came (an index of \
+a rank, meta.pt), and its claim (.dcp-claim-N), an object that says since when nobody will miss the rest. The next save into the same directory removes all of it; where \
+none comes, this does.
+
+Removed is what belongs to a generation to which no index refers and whose claim has expired: a day after the save began, unless the program that saves \
+has chosen another time, or after it last put something on record. So it is with what has no claim any more, but for generation 0, whose names are PyTorch's, \
+too. Unfinished uploads of single files (.pt) have no claim: they go only with --no-save-running. Whatever else is in PLACE is no \
+business of this command, and a directory with an index that cannot be read, or is of another program's format, is left alone.
+
+With --no-save-running claims count as expired. If a save does run, it fails, at the latest when it commits; only in the moment of \
+its commit could its new checkpoint lose files.
+
+With --json each object is one line: name (from PLACE on), kind (\"data\", \"upload\", \"companion\", \"claim\"), bytes, state (\"to-remove\", \"removed\", \"kept\"), until (when its \
+claim expires, in seconds since 1970), error. A directory that cannot be looked into has name, kind \"directory\", state \"failed\" and error.
+
+Exit status: 0 done, whether or not there was anything; 2 something could not be looked into, or not be removed.";
+
+const LS_HELP: &str = "\
+Every checkpoint below PLACE is listed, however deep, step-9 before step-10. PLACE is listed once; then the index of each is read, and nothing \
+else: of files of torch.save (.pt, .pth, .ckpt, .bin) only the first bytes. Links to directories are not followed.
+
+The step is told by the name: the number after step, else the only number in it. The bytes are those of all files in the checkpoint's \
+directory, but for other checkpoints' in it. The state is complete, if there is an index that can be read (dcpctl verify finds out the rest); unfinished, if there are \
+parts but no index: a save is under way, or has died (dcpctl gc shows what it left); or unreadable.
+
+With --json each checkpoint is one line, an object: location, name (from PLACE on), step, format, objects, bytes, state; with found (a part) if \
+it is unfinished, error if it is unreadable.
+
+Exit status: 0 fine; 1 at least one checkpoint cannot be read; 2 PLACE cannot be listed.";
+
 const VERIFY_HELP: &str = "\
 Every byte of tensors and values is read once and compared with its checksum, if it has one. All that is wrong is listed, with \
 file and offset.
 
-If CKPT is a directory that is no checkpoint, every checkpoint directly in it is verified, step-9 before step-10. What \
-holds nothing like a checkpoint is passed over.
+If CKPT is a directory that is no checkpoint, every directory directly in it that is one is verified, step-9 before step-10. What \
+holds nothing like a checkpoint is passed over, and so are links, and what is hidden.
 
 With --json each checkpoint is one line, an object: location, status (\"good\", \"bad\" or \"unknown\"), format, tensors, values, \
 chunks, files, bytes (of tensors and values), read, checked, unchecked, share_checked (0 to 1), quick, cold, \

@@ -14,7 +14,7 @@ use dcp::{Error, Format, Location, Store};
 use crate::args::{Arguments, Command, Convert};
 use crate::convert::Rewriting;
 use crate::failure::Failure;
-use crate::{consolidate, convert, demo, diff, inspect, reshard, verify};
+use crate::{consolidate, convert, demo, diff, gc, inspect, ls, reshard, verify};
 
 /// The command `dcpctl`, with the URL schemes that it knows.
 #[derive(Default)]
@@ -85,7 +85,7 @@ impl Dcpctl {
         err: &mut dyn Write,
     ) -> Status {
         let done = match Arguments::try_parse_from(args) {
-            Ok(args) => self.obey(&args.command, out),
+            Ok(args) => Run { dcpctl: self, args: &args }.obey(out),
             Err(answer) if answer.use_stderr() => {
                 // Nobody can be told if standard error is gone.
                 drop(write!(err, "{answer}"));
@@ -103,19 +103,25 @@ impl Dcpctl {
             }
         }
     }
+}
 
-    fn obey(&self, command: &Command, out: &mut dyn Write) -> Result<Status, Failure> {
-        let fine = |()| Status::Fine;
-        match command {
+/// A command that is being carried out.
+struct Run<'a> {
+    dcpctl: &'a Dcpctl,
+    args: &'a Arguments,
+}
+
+impl<'a> Run<'a> {
+    fn obey(&self, out: &mut dyn Write) -> Result<Status, Failure> {
+        let (fine, opener) = (|()| Status::Fine, &self.dcpctl.opener);
+        match &self.args.command {
             Command::Demo(args) => demo::demo(args, out).map(fine),
-            Command::Inspect(args) => {
-                inspect::inspect(self.location(&args.checkpoint)?, &self.opener, args, out).map(fine)
-            }
-            Command::Verify(args) => {
-                verify::verify(self.location(&args.checkpoint)?, &self.opener, args, out).map(fine)
-            }
+            Command::Inspect(args) => inspect::inspect(self.location(&args.checkpoint)?, opener, args, out).map(fine),
+            Command::Ls(args) => ls::ls(self.location(&args.place)?, opener, args, out).map(fine),
+            Command::Gc(args) => gc::gc(self.location(&args.place)?, opener, args, out).map(fine),
+            Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, opener, args, out).map(fine),
             Command::Diff(args) => {
-                diff::diff([self.location(&args.left)?, self.location(&args.right)?], &self.opener, args, out)
+                diff::diff([self.location(&args.left)?, self.location(&args.right)?], opener, args, out)
             }
             Command::Convert(Convert { rewrite }) => {
                 convert::convert(self.rewriting(&rewrite.source, &rewrite.destination)?, rewrite, out).map(fine)
@@ -132,14 +138,21 @@ impl Dcpctl {
     }
 
     /// What writing a checkpoint anew starts from.
-    fn rewriting<'a>(&'a self, source: &OsStr, destination: &'a OsStr) -> Result<Rewriting<'a>, Failure> {
+    fn rewriting<'b>(&self, source: &OsStr, destination: &'b OsStr) -> Result<Rewriting<'b>, Failure>
+    where
+        'a: 'b,
+    {
         // Stores of one URL cannot be told to be the same.
-        if source == destination {
+        let is_same_url = match (source.to_str(), destination.to_str()) {
+            (Some(one), Some(other)) => one.contains("://") && one.trim_end_matches('/') == other.trim_end_matches('/'),
+            _ => false,
+        };
+        if source == destination || is_same_url {
             let location = destination.to_string_lossy().into_owned();
             return Err(Error::SamePlace { location }.into());
         }
         let (from, to) = (self.location(source)?, self.location(destination)?);
-        Ok(Rewriting { from, to, destination, opener: &self.opener, as_process: self.as_process })
+        Ok(Rewriting { from, to, destination, opener: &self.dcpctl.opener, as_process: self.dcpctl.as_process })
     }
 
     /// The place that an argument names.
@@ -147,10 +160,20 @@ impl Dcpctl {
         let Some((url, (scheme, _))) = place.to_str().and_then(|text| Some((text, text.split_once("://")?))) else {
             return Ok(PathBuf::from(place).into());
         };
-        match self.schemes.get(scheme) {
+        match self.dcpctl.schemes.get(scheme) {
             Some(open) => Ok(open(url)?.into()),
-            None => Ok(url.into()),
+            None => Ok(self.reached(url.into())),
         }
+    }
+
+    #[cfg(feature = "s3")]
+    fn reached(&self, location: Location) -> Location {
+        location.access(self.args.buckets.access())
+    }
+
+    #[cfg(not(feature = "s3"))]
+    fn reached(&self, location: Location) -> Location {
+        location
     }
 }
 

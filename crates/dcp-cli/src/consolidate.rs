@@ -34,7 +34,10 @@ pub(crate) fn output(args: &Consolidate) -> Result<OsString, Failure> {
 /// The name that Lightning gives to what it makes of a checkpoint.
 fn beside(checkpoint: &OsStr) -> Option<OsString> {
     if let Some(url) = checkpoint.to_str().filter(|text| text.contains("://")) {
-        return Some(format!("{}.consolidated", url.trim_end_matches('/')).into());
+        let url = url.trim_end_matches('/');
+        // A bucket has no name that another one could be made of.
+        let has_name = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+        return has_name.then(|| format!("{url}.consolidated").into());
     }
     let path = Path::new(checkpoint);
     let mut name = path.file_name()?.to_owned();
@@ -53,6 +56,7 @@ mod tests {
             ("run/step-1/", Some("run/step-1.consolidated")),
             ("step-1/.", Some("step-1.consolidated")),
             ("vendor://bucket/run/step-1/", Some("vendor://bucket/run/step-1.consolidated")),
+            ("s3://bucket/", None),
             ("..", None),
             (".", None),
             ("/", None),

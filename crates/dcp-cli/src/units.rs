@@ -39,6 +39,14 @@ pub(crate) fn time(elapsed: Duration) -> String {
     }
 }
 
+/// A time of hours, as `23 h 5 min`.
+pub(crate) fn long_time(left: Duration) -> String {
+    match left.as_secs().div_ceil(60) {
+        minutes if minutes < 60 => format!("{minutes} min"),
+        minutes => format!("{} h {} min", minutes / 60, minutes % 60),
+    }
+}
+
 /// Bytes in a time, as `1.2 GiB/s`.
 pub(crate) fn rate(count: u64, elapsed: Duration) -> String {
     format!("{}/s", bytes((count as f64 / elapsed.as_secs_f64().max(1e-9)) as u64))
@@ -97,6 +105,8 @@ mod tests {
         assert_eq!(time(Duration::from_millis(85)), "85 ms");
         assert_eq!(time(Duration::from_millis(999)), "999 ms");
         assert_eq!(time(Duration::from_micros(999_900)), "1.00 s");
+        let minutes = |count: u64| long_time(Duration::from_secs(60 * count));
+        assert_eq!((minutes(0), minutes(59), minutes(125)), ("0 min".into(), "59 min".into(), "2 h 5 min".into()));
         assert_eq!(rate(3 << 20, Duration::from_millis(1500)), "2.0 MiB/s");
         assert_eq!((count(1, "rank"), count(1_234_567, "chunk")), ("1 rank".into(), "1,234,567 chunks".into()));
         assert_eq!((count(0, "value"), count(999, "value")), ("0 values".into(), "999 values".into()));

@@ -15,10 +15,11 @@ mod reader;
 mod report;
 mod shared;
 mod store;
+mod subdirectory;
 mod transform;
 mod writer;
 
-pub use composed::{ComposedReader, ComposedWriter, ResumableSave, recognise};
+pub use composed::{ComposedReader, ComposedWriter, Kept, Leftover, LeftoverKind, Leftovers, ResumableSave, recognise};
 pub use error::StorageError;
 pub use format::{
     Ask, BlockChecks, Companions, Decoded, Decoder, Encoded, Extent, FileLayout, Finding, Format, Late, Layout,
@@ -27,13 +28,14 @@ pub use format::{
 };
 pub use io::{Io, Verify};
 pub use memory::MemoryStore;
-pub use names::{DataName, Generation};
+pub use names::{DataName, Generation, Role};
 pub use one_object::OneObject;
 pub use path::StorePath;
 pub use reader::{Found, StorageReader};
 pub use report::{ReadReport, WriteReport};
 pub use shared::{SharedUpload, SharedUploads, UploadId};
 pub use store::{ObjectMeta, Precondition, ReadRange, Store, StoreTraits, Upload, Version};
+pub use subdirectory::Subdirectory;
 #[cfg(feature = "zstd")]
 pub use transform::Zstd;
 pub use transform::{Coder, Layers, StreamTransform, Transforms};

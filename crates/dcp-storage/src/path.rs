@@ -61,6 +61,37 @@ impl StorePath {
         self.0.strip_prefix(prefix.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
+    /// The path of what has this name in the directory that `self` is. It may be longer than [`MAX_LENGTH`](Self::MAX_LENGTH): whether a
+    /// store takes it, the store says.
+    #[must_use]
+    pub fn join(&self, name: &StorePath) -> Self {
+        Self(format!("{self}/{name}").into())
+    }
+
+    /// The name that this path has in a directory, if it leads to something in it.
+    ///
+    /// ```
+    /// # use dcp_storage::{StorageError, StorePath};
+    /// let path = StorePath::parse("run/step-7/__0_0.distcp")?;
+    /// let below = path.below(&StorePath::parse("run/step-7")?);
+    /// assert_eq!(below, Some(StorePath::parse("__0_0.distcp")?));
+    /// # Ok::<(), StorageError>(())
+    /// ```
+    #[must_use]
+    pub fn below(&self, directory: &StorePath) -> Option<Self> {
+        let rest = self.0.strip_prefix(directory.as_str())?.strip_prefix('/')?;
+        Some(Self(rest.into()))
+    }
+
+    /// The directory that it leads to something in, and the name in it; no directory if it is at the root.
+    #[must_use]
+    pub fn split(&self) -> (Option<Self>, &str) {
+        match self.0.rsplit_once('/') {
+            Some((directory, name)) => (Some(Self(directory.into())), name),
+            None => (None, &self.0),
+        }
+    }
+
     /// The components, outermost first.
     pub fn components(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')

@@ -22,6 +22,23 @@ mod faultless {
     });
 }
 
+/// Nor is a directory of a store, whatever lies around it.
+mod subdirectory {
+    use std::sync::Arc;
+
+    use dcp_storage::conformance::block_on;
+    use dcp_storage::{MemoryStore, Precondition, Store, StorePath, Subdirectory};
+
+    dcp_storage::store_conformance!(|| {
+        let store = Arc::new(MemoryStore::new());
+        for name in ["run", "run/step-77/a", "a", "b/run/step-7/a"] {
+            let path = StorePath::parse(name).expect("path");
+            block_on(store.publish(&path, b"not below it", Precondition::Absent)).expect("published");
+        }
+        move || Subdirectory::new(store.clone(), StorePath::parse("run/step-7").expect("path"))
+    });
+}
+
 /// What a store lacks is reported as ignored.
 mod without {
     use dcp_storage::MemoryStore;

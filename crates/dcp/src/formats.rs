@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dcp_storage::{Format, Io, StorageError, Store, StorePath};
+use dcp_storage::{Format, Io, Role, StorageError, Store, StorePath};
 
 use crate::Error;
 
@@ -56,17 +56,41 @@ fn nothing(store: &dyn Store, formats: &[Arc<dyn Format>], io: &Io<'_>) -> Resul
         return Ok(Error::MissingFeature { what: format!("reading the checkpoint in {location}"), feature: "torch" });
     }
     // What lies deeper is another checkpoint's: it may be a directory of checkpoints.
-    let part = |path: &StorePath| {
-        let name = path.as_str();
-        name == ".metadata.tmp" || name.ends_with(".distcp") && !name.contains('/')
-    };
-    if let Some(found) = listing.into_iter().map(|object| object.path).find(part) {
+    let is_part = |path: &StorePath| !path.as_str().contains('/') && is_of_save(path);
+    if let Some(found) = listing.into_iter().map(|object| object.path).find(is_part) {
         return Ok(StorageError::Unfinished { location, found }.into());
     }
     let indexes: Vec<String> =
         formats.iter().filter(|format| !format.is_one_file()).map(|format| format.index_path().to_string()).collect();
     let reason = format!("it has no {}", indexes.join(" or "));
     Ok(StorageError::NoCheckpoint { location, reason }.into())
+}
+
+/// The directory of the checkpoint that an object belongs to, if it belongs to one there, and the object's name in it. A store may keep objects in
+/// directories of its own there, whose names begin with `.dcp-`.
+pub(crate) fn home(path: &StorePath) -> (Option<StorePath>, &str) {
+    let (directory, name) = path.split();
+    match directory.as_ref().map(StorePath::split) {
+        Some((around, innermost)) if innermost.starts_with(".dcp-") => (around, name),
+        _ => (directory, name),
+    }
+}
+
+/// Whether a name in a directory says that a checkpoint of several files is there, or a part of one.
+pub(crate) fn is_part(name: &StorePath, formats: &[Arc<dyn Format>]) -> bool {
+    let is_index = |format: &Arc<dyn Format>| !format.is_one_file() && format.index_path() == *name;
+    is_of_save(name) || Role::of(name).is_some() || formats.iter().any(is_index)
+}
+
+/// Whether the ending of a name is that of a format that is one file.
+pub(crate) fn is_of_one_file(name: &StorePath, formats: &[Arc<dyn Format>]) -> bool {
+    formats.iter().any(|format| format.is_one_file() && format.is_told_by(name.as_str()))
+}
+
+/// Whether a name is that of something which saves write before the index.
+fn is_of_save(name: &StorePath) -> bool {
+    let text = name.as_str();
+    text == ".metadata.tmp" || text.ends_with(".distcp") || matches!(Role::of(name), Some(Role::Claim(_)))
 }
 
 /// The format that is written unless told otherwise.

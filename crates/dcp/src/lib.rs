@@ -2,11 +2,13 @@
 //! any other mesh, loads it back, each reading just the bytes that it needs.
 //!
 //! [`save`] and [`load`] do the common thing for a single process; [`Saver`] and [`Loader`] have all the choices;
-//! [`Checkpoint`] looks into a checkpoint; [`Auditor`] finds out whether it is whole and sound; [`Comparer`], in what two differ;
-//! [`Converter`] writes one anew in another form.
+//! [`Checkpoint`] looks into a checkpoint; [`Catalog`] lists those below a place; [`Auditor`] finds out whether it is whole and sound; [`Comparer`], in what two differ;
+//! [`Converter`] writes one anew in another form; [`Cleaner`] removes what saves have left that came to no end.
 
 mod audit;
+mod catalog;
 mod checkpoint;
+mod clean;
 mod convert;
 mod diff;
 mod error;
@@ -20,7 +22,9 @@ mod report;
 mod save;
 
 pub use audit::{Audit, Auditor, Defect, Foreign, Verdict};
+pub use catalog::{Catalog, CatalogState, Cataloged};
 pub use checkpoint::Checkpoint;
+pub use clean::{Cleaner, Cleaning};
 pub use convert::{Cancel, ConvertProgress, ConvertReport, Converter, LightningForm};
 pub use diff::{Comparer, Comparison, Difference, Elements, Mismatch, Outcome, Side, Unreadable};
 pub use error::Error;
@@ -37,12 +41,15 @@ pub use dcp_fs::{Durability, LocalStore};
 #[cfg(feature = "native")]
 pub use dcp_native::NativeFormat;
 pub use dcp_planner::{LoadPlanner, PlanError, Problem, SavePlanner};
+#[cfg(feature = "s3")]
+pub use dcp_s3::{Access, Bucket, KeyLayout, Traffic};
 pub use dcp_stateful::{AppState, FromValue, Stateful, StatefulError, part, part_mut, value, whole, whole_mut};
 #[cfg(feature = "zstd")]
 pub use dcp_storage::Zstd;
 pub use dcp_storage::{
-    Coder, ComposedReader, ComposedWriter, Finding, Format, MemoryStore, OneObject, ReadReport, StorageError,
-    StorageReader, StorageWriter, Store, StorePath, StreamTransform, Transforms, Verify, WriteReport,
+    Coder, ComposedReader, ComposedWriter, Finding, Format, Kept, Leftover, LeftoverKind, MemoryStore, OneObject,
+    Precondition, ReadReport, StorageError, StorageReader, StorageWriter, Store, StorePath, StreamTransform,
+    Subdirectory, Transforms, Verify, WriteReport,
 };
 #[cfg(feature = "torch")]
 pub use dcp_torch::{DcpFormat, TorchSaveFormat};
@@ -54,6 +61,8 @@ pub use dcp_types::{
 
 /// The crates that this one is made of, for those who extend it.
 pub mod crates {
+    #[cfg(feature = "s3")]
+    pub use dcp_s3;
     pub use {dcp_collective, dcp_default_planner, dcp_planner, dcp_stateful, dcp_storage, dcp_types};
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dcp_storage::{Format, Strictness};
 
-use crate::{Checkpoint, Error, Location, formats};
+use crate::{Catalog, Checkpoint, Error, Location, formats};
 
 /// Opens checkpoints of formats that are brought along, or of known ones with transforms that are.
 ///
@@ -94,6 +94,14 @@ impl Opener {
     /// As [`Checkpoint::salvage`].
     pub fn salvage(&self, at: impl Into<Location>) -> Result<Checkpoint, Error> {
         Checkpoint::open_in(at.into().store()?, Strictness::Salvage, &self.formats)
+    }
+
+    /// Lists the checkpoints below a place.
+    ///
+    /// # Errors
+    /// As [`Catalog::of`].
+    pub fn catalog(&self, at: impl Into<Location>) -> Result<Catalog, Error> {
+        Catalog::new(&at.into(), &self.formats)
     }
 
     pub(crate) fn formats(&self) -> &[Arc<dyn Format>] {

@@ -1,13 +1,11 @@
 //! Whether a checkpoint is whole and sound.
 
-mod folder;
 mod json;
-mod natural;
 mod text;
 
 use std::io::Write;
 
-use dcp::{Audit, Auditor, Error, Location, Opener, StorageError, Verdict};
+use dcp::{Audit, Auditor, Cataloged, Error, Location, Opener, StorageError, Verdict};
 
 use crate::args::Verify;
 use crate::failure::Failure;
@@ -16,27 +14,31 @@ use crate::units;
 /// Verifies a checkpoint, or every checkpoint in a directory that is none itself.
 pub(crate) fn verify(location: Location, opener: &Opener, args: &Verify, out: &mut dyn Write) -> Result<(), Failure> {
     let auditor = Auditor::new().opener(opener.clone()).quick(args.quick);
-    let audit = |location: Location| auditor.audit(location.cold(args.cold));
+    let audit = |location: &Location| auditor.audit(location.clone().cold(args.cold));
     let mut outcome = Outcome::default();
-    match audit(location) {
+    match audit(&location) {
         Err(error) if is_none(&error) => {
-            let mut found = false;
-            for checkpoint in folder::below(&args.checkpoint)? {
-                match audit(checkpoint.as_path().into()) {
-                    Err(error) if is_none(&error) => {}
-                    audited => {
-                        found = true;
-                        outcome.take(&checkpoint.display().to_string(), audited, args, out)?;
-                    }
-                }
+            let within = directly_in(&location, opener)?;
+            for checkpoint in &within {
+                outcome.take(&checkpoint.to_string(), audit(checkpoint), args, out)?;
             }
-            if !found {
+            if within.is_empty() {
                 outcome.take(&args.checkpoint.to_string_lossy(), Err(error), args, out)?;
             }
         }
         audited => outcome.take(&args.checkpoint.to_string_lossy(), audited, args, out)?,
     }
     outcome.finish()
+}
+
+/// The checkpoints of several files directly in a directory, unless they are hidden.
+fn directly_in(location: &Location, opener: &Opener) -> Result<Vec<Location>, Failure> {
+    let catalog = opener.catalog(location.clone())?;
+    let is_meant = |checkpoint: &Cataloged| {
+        let name = &checkpoint.name;
+        !checkpoint.is_file && !name.is_empty() && !name.starts_with('.') && !name.contains('/')
+    };
+    Ok(catalog.checkpoints.into_iter().filter(is_meant).map(|checkpoint| checkpoint.location).collect())
 }
 
 /// Whether nothing like a checkpoint is there.

@@ -7,6 +7,8 @@
 //! * Others remove a claim only if it is lower than the index that they have just published. Who claims that number again sees
 //!   an index that is not lower, and gives up before it has written anything.
 //! * A saver removes its own claim only when nobody writes for it any more.
+//! * A clean-up without a save of its own first replaces an expired claim by its own ([`leftovers`](super::leftovers)); so a saver puts its claim
+//!   on record once more before it commits, and is refused if it is not its own any more.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,6 +28,9 @@ pub(super) struct Claim {
     pub(super) saver: String,
     /// From when on the claim may be taken for abandoned, in seconds since 1970.
     pub(super) expires: u64,
+    /// Whether the index may be published from now on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_committing: bool,
     /// What another process must know to take the save up, if it can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) journal: Option<Journal>,
@@ -34,7 +39,7 @@ pub(super) struct Claim {
 impl Claim {
     pub(super) fn new(lifetime: Duration) -> Self {
         let expires = now().saturating_add(lifetime.as_secs());
-        Self { saver: uuid::Uuid::new_v4().to_string(), expires, journal: None }
+        Self { saver: uuid::Uuid::new_v4().to_string(), expires, is_committing: false, journal: None }
     }
 
     /// Claims the first free generation from `lowest` on.
@@ -63,6 +68,11 @@ impl Claim {
     /// Whether this very claim is the one on record.
     async fn stands(&self, store: &dyn Store, generation: Generation) -> Result<bool, StorageError> {
         Ok(on_record(store, generation).await?.is_some_and(|claim| claim == *self))
+    }
+
+    /// Whether it may be taken for abandoned.
+    pub(super) fn has_expired(&self) -> bool {
+        self.expires <= now()
     }
 
     pub(super) fn encode(&self) -> Result<Vec<u8>, StorageError> {
@@ -98,6 +108,48 @@ pub(super) async fn read(store: &dyn Store, generation: Generation) -> Result<Op
     }
 }
 
+/// Puts the claim of a save that is about to commit on record once more, for another lifetime.
+///
+/// # Errors
+/// [`StorageError::PreconditionFailed`] if it is not the save's own any more: somebody has taken the save for dead, and may have removed
+/// what it wrote.
+pub(super) async fn renew(
+    store: &dyn Store,
+    generation: Generation,
+    saver: &str,
+    lifetime: Duration,
+) -> Result<(), StorageError> {
+    let path = claim_path(generation)?;
+    let lost = |found: &str| StorageError::PreconditionFailed {
+        location: store.location(),
+        path: path.clone(),
+        expected: "the claim of this save".into(),
+        found: found.into(),
+    };
+    // Nothing else changes it than a renewal, so this is what a lost response has left.
+    let renewed = Claim { saver: saver.into(), is_committing: true, ..Claim::new(lifetime) };
+    let content = renewed.encode()?;
+    let mut attempts = RENEWALS;
+    loop {
+        attempts -= 1;
+        let Some((found, version)) = read(store, generation).await? else { return Err(lost("none")) };
+        if found == content {
+            return Ok(());
+        }
+        if rmp_serde::from_slice::<Claim>(&found).map_or(true, |claim| claim.saver != saver) {
+            return Err(lost("the claim of another"));
+        }
+        match store.publish(&path, &content, Precondition::Matches(version)).await {
+            Ok(_) => return Ok(()),
+            Err(error) if attempts == 0 => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+/// How often a renewal is published before it is given up.
+const RENEWALS: usize = 4;
+
 /// Removes a claim under which nothing was written.
 pub(super) async fn release(store: &dyn Store, generation: Generation) -> Result<(), StorageError> {
     store.delete(&claim_path(generation)?).await
@@ -118,6 +170,15 @@ impl Traces {
         Ok(Self { objects: store.list(None).await?, uploads })
     }
 
+    pub(super) fn objects(&self) -> &[ObjectMeta] {
+        &self.objects
+    }
+
+    /// Those that could be told.
+    pub(super) fn uploads(&self) -> &[StorePath] {
+        self.uploads.as_deref().unwrap_or_default()
+    }
+
     /// Fails if the uploads cannot be told.
     pub(super) fn complete(self) -> Result<(), StorageError> {
         self.uploads.map(drop)
@@ -134,7 +195,8 @@ impl Traces {
         (objects.collect(), self.uploads.iter().flatten().filter(|path| is_theirs(path)).collect())
     }
 
-    fn generations(&self) -> impl Iterator<Item = Generation> {
+    /// Those of which there is anything, some of them several times.
+    pub(super) fn generations(&self) -> impl Iterator<Item = Generation> {
         let begun = self.uploads.iter().flatten().filter_map(DataName::parse);
         generations(&self.objects).chain(begun.map(|name| name.generation))
     }
@@ -201,7 +263,7 @@ fn generations(listing: &[ObjectMeta]) -> impl Iterator<Item = Generation> {
 /// Whether a claim is past its time. One that cannot be read is nobody's to remove.
 async fn has_expired(store: &dyn Store, claim: &ObjectMeta) -> bool {
     let Ok((content, _)) = read_whole(store, &claim.path).await else { return false };
-    rmp_serde::from_slice::<Claim>(&content).is_ok_and(|claim| claim.expires <= now())
+    rmp_serde::from_slice::<Claim>(&content).is_ok_and(|claim| claim.has_expired())
 }
 
 fn now() -> u64 {

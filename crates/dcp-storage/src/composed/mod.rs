@@ -5,12 +5,14 @@ mod companions;
 mod encoding;
 mod in_order;
 mod journal;
+mod leftovers;
 mod one_file;
 mod reader;
 mod resumable;
 mod wire;
 mod writer;
 
+pub use leftovers::{Kept, Leftover, LeftoverKind, Leftovers};
 pub use reader::{ComposedReader, recognise};
 pub use resumable::ResumableSave;
 pub use writer::ComposedWriter;

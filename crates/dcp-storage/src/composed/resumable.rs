@@ -163,7 +163,8 @@ impl<'w> ResumableSave<'w> {
             owned.change(store, complete).await?;
         }
         let generation = owned.generation;
-        if let Err(error) = self.writer.finish(&self.token, plan, results).await {
+        let committed = self.writer.commit_all(&Token::decode(&self.token)?, plan, results).await;
+        if let Err(error) = committed {
             // Who had it before, or has taken it over, may have committed it.
             let is_ours = |base: Option<Generation>| base == Some(generation);
             let is_refused = matches!(error, StorageError::PreconditionFailed { .. });

@@ -140,6 +140,41 @@ impl ComposedWriter {
         Ok((WriteResult { report, summary: wire::encode(&Summary { files, values })? }, sizes))
     }
 
+    /// Commits what all ranks have written, by a saver whose claim was its own a moment ago.
+    pub(super) async fn commit_all(
+        &self,
+        token: &Token,
+        plan: &GlobalPlan,
+        results: &[(Rank, WriteResult)],
+    ) -> Result<(), StorageError> {
+        let (mut summaries, mut values) = (Vec::with_capacity(results.len()), Vec::new());
+        for (rank, result) in results {
+            let summary: Summary = wire::decode(&result.summary)?;
+            summaries.push((*rank, summary.files));
+            values.extend(summary.values);
+        }
+        values.sort_by_key(|(entry, _)| *entry);
+        let index = self.format.encode_index(plan, &summaries, token.generation)?;
+        let companions = match self.format.companions() {
+            Some(companions) => companions.encode(plan, &summaries, &values, token.generation)?,
+            None => Vec::new(),
+        };
+        let companions = Written::write(&*self.store, companions).await?;
+        match self.commit(token, &index).await {
+            Ok(()) => {}
+            // The index may be there by now, and speak of them.
+            Err(error @ StorageError::CommitUnknown { .. }) => return Err(error),
+            Err(error) => {
+                companions.take_back().await;
+                return Err(error);
+            }
+        }
+        let replaced = token.base.as_ref().and_then(|base| base.generation);
+        // The checkpoint is there. What could not be removed now is removed by a later save.
+        drop(claim::clean_up(&*self.store, token.generation, replaced).await);
+        Ok(())
+    }
+
     /// The generation of the index that is there now, as far as it can be read.
     pub(super) async fn committed(&self) -> Result<Option<Generation>, StorageError> {
         match read_whole(&*self.store, &self.format.index_path()).await {
@@ -234,32 +269,8 @@ impl StorageWriter for ComposedWriter {
             return save.finish(token, plan, results).await;
         }
         let token = Token::decode(token)?;
-        let (mut summaries, mut values) = (Vec::with_capacity(results.len()), Vec::new());
-        for (rank, result) in results {
-            let summary: Summary = wire::decode(&result.summary)?;
-            summaries.push((*rank, summary.files));
-            values.extend(summary.values);
-        }
-        values.sort_by_key(|(entry, _)| *entry);
-        let index = self.format.encode_index(plan, &summaries, token.generation)?;
-        let companions = match self.format.companions() {
-            Some(companions) => companions.encode(plan, &summaries, &values, token.generation)?,
-            None => Vec::new(),
-        };
-        let companions = Written::write(&*self.store, companions).await?;
-        match self.commit(&token, &index).await {
-            Ok(()) => {}
-            // The index may be there by now, and speak of them.
-            Err(error @ StorageError::CommitUnknown { .. }) => return Err(error),
-            Err(error) => {
-                companions.take_back().await;
-                return Err(error);
-            }
-        }
-        let replaced = token.base.and_then(|base| base.generation);
-        // The checkpoint is there. What could not be removed now is removed by a later save.
-        drop(claim::clean_up(&*self.store, token.generation, replaced).await);
-        Ok(())
+        claim::renew(&*self.store, token.generation, &token.saver, self.claim_lifetime).await?;
+        self.commit_all(&token, plan, results).await
     }
 
     async fn abort(&self, token: &SaveToken, ranks_stopped: bool) -> Result<(), StorageError> {

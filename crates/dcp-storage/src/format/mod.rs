@@ -63,6 +63,12 @@ pub trait Format: fmt::Debug + Send + Sync {
         &[]
     }
 
+    /// Whether the ending of a name tells this format.
+    fn is_told_by(&self, name: &str) -> bool {
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase());
+        ending.is_some_and(|ending| self.endings().contains(&ending.as_str()))
+    }
+
     /// Finds out whether a checkpoint of this format is there, by reading as little as it can: whether the index is, unless
     /// the format has more to go by.
     fn recognise(&self) -> Box<dyn Ask<Output = bool>> {

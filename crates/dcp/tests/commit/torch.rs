@@ -6,6 +6,7 @@ mod kind {
     pub(crate) const INDEX: &str = ".metadata";
 }
 
+mod cleaning;
 mod crash;
 mod faults;
 mod meetings;

@@ -8,7 +8,7 @@ use dcp_types::{Entry, EntryKind, GlobalPlan, Metadata, Owners, RankSet, Source,
 use super::support::{DAY, Place, generation, save, writer};
 
 /// A saver whose ranks are steered by hand: two ranks that write a value each.
-struct Zombie {
+pub(crate) struct Zombie {
     writer: ComposedWriter,
     plan: GlobalPlan,
     token: SaveToken,
@@ -16,7 +16,7 @@ struct Zombie {
 }
 
 impl Zombie {
-    fn rise(place: &Place) -> Self {
+    pub(crate) fn rise(place: &Place) -> Self {
         let writer = writer(place.open(), true);
         let state = flatten_state(StateDict::new().with("a", 1).with("b", 2)).expect("flat");
         let entries = state.values().map(|(path, _)| Entry { path: path.clone(), kind: EntryKind::Value });
@@ -26,17 +26,17 @@ impl Zombie {
         Self { writer, plan, token, results: Vec::new() }
     }
 
-    fn write(&mut self, rank: u32) {
+    pub(crate) fn write(&mut self, rank: u32) {
         let io = Io::new().expect("threads");
         let written = block_on(self.writer.write_data(&self.token, &self.plan, rank, &Groans, &io));
         self.results.push((rank, written.expect("written")));
     }
 
-    fn finish(&self) -> Result<(), StorageError> {
+    pub(crate) fn finish(&self) -> Result<(), StorageError> {
         block_on(self.writer.finish(&self.token, &self.plan, &self.results))
     }
 
-    fn abort(&self, ranks_stopped: bool) {
+    pub(crate) fn abort(&self, ranks_stopped: bool) {
         block_on(self.writer.abort(&self.token, ranks_stopped)).expect("aborted");
     }
 }
