@@ -71,7 +71,7 @@ impl Bucket {
             Some(prefix) => format!("{store}/{prefix}"),
             None => store.to_string(),
         };
-        Self::new(Client { store, keeps_existing: false, uploads: None }, location, prefix)
+        Self::new(Client { store, uploads: None }, location, prefix)
     }
 
     /// The same place with this traffic, which this handle and its clones share from now on.
@@ -192,7 +192,6 @@ impl Store for Bucket {
         let runtime = Handle::try_current().map_err(|none| site.io("create", io::Error::other(none)))?;
         let target = Target {
             store: Arc::clone(&self.client.store),
-            keeps_existing: self.client.keeps_existing,
             key,
             site,
             patience: self.traffic.patience(),

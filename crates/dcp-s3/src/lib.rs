@@ -40,9 +40,9 @@
 //!
 //! * **Nothing torn.** A bucket shows an object whole or not at all. What is longer than a part goes up in parts, several at once, and becomes an
 //!   object when all are there. What is given up, or dropped, is aborted.
-//! * **Nothing replaced.** Small objects are put on the condition that there is none (`If-None-Match: *`), and on S3 so are parts put
-//!   together. On Google Cloud Storage, on Azure and over clients of one's own the latter is preceded by a look instead: between the two
-//!   another may come first. The names of data files are unique to a save, so nothing is decided by it.
+//! * **Nothing replaced.** Small objects are put on the condition that there is none (`If-None-Match: *`). Before parts are put together it
+//!   is looked whether there is one, and on S3 that is a condition as well. On Google Cloud Storage, on Azure and over clients of one's
+//!   own another may come between the two. The names of data files are unique to a save, so nothing is decided by it.
 //! * **Conditional publish** by ETag, or generation, decided by the store. One that cannot do that is
 //!   [`NoConditions`](dcp_storage::StorageError::NoConditions).
 //! * **A lost answer** to a publication, or to the end of an upload, is resolved by looking at what is there.

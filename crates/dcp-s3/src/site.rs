@@ -90,7 +90,7 @@ impl Site {
 /// What it means that work failed, at an object or at many.
 pub(crate) fn failed(location: &str, path: &str, operation: &'static str, failure: Failure) -> StorageError {
     let (location, path) = (location.to_owned(), path.to_owned());
-    let Failure { cause, attempts, elapsed, for_credentials, .. } = failure;
+    let Failure { cause, attempts, elapsed, for_credentials, denied, .. } = failure;
     let gave_up = |source| StorageError::GaveUp {
         operation,
         location: location.clone(),
@@ -104,7 +104,9 @@ pub(crate) fn failed(location: &str, path: &str, operation: &'static str, failur
             let reason = format!("no credentials are to be had: put keys into the environment ({fault})");
             StorageError::NoAccess { location, reason }
         }
-        Cause::Answer(fault @ (Error::PermissionDenied { .. } | Error::Unauthenticated { .. })) => {
+        Cause::Answer(fault)
+            if denied || matches!(fault, Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) =>
+        {
             StorageError::Denied { operation, location, path, reason: fault.to_string() }
         }
         Cause::Answer(fault) => {

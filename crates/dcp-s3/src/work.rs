@@ -33,6 +33,8 @@ pub(crate) struct Failure {
     pub(crate) unanswered: bool,
     /// The request asked for credentials.
     pub(crate) for_credentials: bool,
+    /// The store said that who asks may not. (Of some requests its client does not say so.)
+    pub(crate) denied: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +64,7 @@ pub(crate) async fn ask<T>(
         elapsed: tries.begun.elapsed(),
         unanswered: matches!(cause, Cause::Deadline) || tries.unanswered.load(Ordering::Relaxed),
         for_credentials: tries.for_credentials.load(Ordering::Relaxed),
+        denied: tries.denied.load(Ordering::Relaxed),
         cause,
     })
 }
@@ -134,6 +137,7 @@ pub(crate) struct Tries {
     unanswered: AtomicBool,
     exhausted: AtomicBool,
     for_credentials: AtomicBool,
+    denied: AtomicBool,
 }
 
 #[cfg(any(feature = "aws", feature = "gcp", feature = "azure"))]
@@ -158,6 +162,11 @@ impl Tries {
     /// The store may have acted on what it has not answered.
     pub(crate) fn lose(&self) {
         self.unanswered.store(true, Ordering::Relaxed);
+    }
+
+    /// The store says that who asks may not.
+    pub(crate) fn deny(&self) {
+        self.denied.store(true, Ordering::Relaxed);
     }
 
     /// Waits for the next attempt, if there is to be one.
@@ -188,6 +197,7 @@ impl Tries {
             unanswered: AtomicBool::new(false),
             exhausted: AtomicBool::new(false),
             for_credentials: AtomicBool::new(false),
+            denied: AtomicBool::new(false),
         }
     }
 }

@@ -155,6 +155,7 @@ fn answer_that_breaks_off_is_asked_for_from_there_on() {
 fn answer_that_breaks_off_again_and_again_is_given_up() {
     for fault in [Fault::Cut(10), Fault::Reset(10), Fault::Still(10)] {
         let Outcome { result, asked, .. } = read(&[fault; 5], &[(0, 4000)]);
+        assert!(result.as_ref().is_err_and(StorageError::is_retryable), "{fault:?}");
         match result {
             Err(StorageError::GaveUp { operation: "read", path, attempts: 3, .. }) => assert_eq!(path, "data"),
             other => panic!("{fault:?}: {other:?}"),

@@ -21,7 +21,7 @@ pub(super) fn connect(url: &BucketUrl, access: &Access, environment: &Environmen
     let builder = builder.with_disable_bulk_delete(true).with_http_connector(connector.clone());
     let store = Arc::new(builder.build().map_err(unusable(url))?);
     let uploads = connector.last().map(|http| Arc::new(S3Uploads::new(Arc::clone(&store), http)) as _);
-    Ok(Client { store, keeps_existing, uploads })
+    Ok(Client { store, uploads })
 }
 
 /// What is known of the way there. What comes later takes precedence: the profile, the environment, what the program says; but the keys

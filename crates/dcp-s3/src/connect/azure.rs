@@ -29,5 +29,5 @@ pub(super) fn connect(url: &BucketUrl, access: &Access, environment: &Environmen
     }
     let builder = builder.with_url(&url.bucket).with_retry(no_retries()).with_http_connector(Connector::default());
     let store = Arc::new(builder.build().map_err(unusable(url))?);
-    Ok(Client { store, keeps_existing: false, uploads: None })
+    Ok(Client { store, uploads: None })
 }

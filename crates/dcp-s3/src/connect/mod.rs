@@ -26,8 +26,6 @@ use crate::url::{BucketUrl, Provider};
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// The store itself refuses to complete an upload whose name is taken.
-    pub(crate) keeps_existing: bool,
     /// How unfinished uploads are found, if they can be.
     pub(crate) uploads: Option<Arc<dyn Uploads>>,
 }

@@ -82,6 +82,9 @@ impl HttpService for Persistent {
             if verdict.may_have_happened {
                 tries.lose();
             }
+            if verdict.answer.as_ref().is_ok_and(|answer| matches!(answer.status().as_u16(), 401 | 403)) {
+                tries.deny();
+            }
             if !verdict.may_pass || !tries.again().await {
                 return verdict.answer;
             }
@@ -310,6 +313,17 @@ mod tests {
         let failure = work::ask(Traffic::default().patience(), work).await.expect_err("refused");
         assert!(failure.is_refused() && failure.unanswered);
         assert_eq!(failure.attempts, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn denial_is_told_whatever_the_client_makes_of_it() {
+        let work = async {
+            let server = Arc::new(Server { acts: Mutex::new([Answer(403, "")].into()), ..Server::default() });
+            let client = HttpClient::new(Persistent { inner: HttpClient::new(Line(server)), keep_existing: false });
+            drop(client.execute(HttpRequest::new(HttpRequestBody::empty())).await);
+            Err::<(), _>(object_store::Error::Generic { store: "test", source: "something".into() })
+        };
+        assert!(work::ask(Traffic::default().patience(), work).await.expect_err("denied").denied);
     }
 
     #[tokio::test(start_paused = true)]

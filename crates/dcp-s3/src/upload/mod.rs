@@ -23,8 +23,6 @@ use crate::work::{self, Failure, Patience};
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) store: Arc<dyn ObjectStore>,
-    /// The store itself refuses to complete an upload whose name is taken.
-    pub(crate) keeps_existing: bool,
     pub(crate) key: Path,
     pub(crate) site: Site,
     pub(crate) patience: Patience,
@@ -172,9 +170,8 @@ impl BucketUpload {
         while let Some(ended) = self.on_their_way.join_next().await {
             self.judge(ended)?;
         }
-        if !self.target.keeps_existing
-            && self.target.size_there().await.map_err(self.target.site.failed_to("finish"))?.is_some()
-        {
+        // Not every store completes on a condition.
+        if self.target.size_there().await.map_err(self.target.site.failed_to("finish"))?.is_some() {
             return Err(self.target.site.taken());
         }
         let Stage::Begun(upload) = &mut self.stage else { return Err(self.target.site.no_upload("finish")) };
