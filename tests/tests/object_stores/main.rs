@@ -1,0 +1,3 @@
+//! Checkpoints in object stores: over a network that fails.
+
+mod proxy;
