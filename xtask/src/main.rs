@@ -3,6 +3,7 @@
 // A command line tool talks.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod cache;
 mod environment;
 mod examples;
 mod features;
@@ -10,6 +11,7 @@ mod fuzz;
 mod pytorch;
 mod reader;
 mod run;
+mod servers;
 mod steps;
 mod tools;
 

@@ -6,7 +6,7 @@ use crate::environment;
 use crate::run::{Failure, Shell};
 
 /// Which Python has it, if one is named.
-const PYTHON: &str = "DCP_TORCH_PYTHON";
+pub(crate) const PYTHON: &str = "DCP_TORCH_PYTHON";
 
 /// Runs the tests that need PyTorch, and those that need Lightning, in an environment that is made for them unless a Python is named.
 pub(crate) fn check(shell: &Shell) -> Result<(), Failure> {
@@ -36,7 +36,8 @@ fn tests(shell: &Shell, python: &OsStr, module: &str) -> Result<(), Failure> {
     shell.run(tests)
 }
 
-fn python(shell: &Shell) -> Result<OsString, Failure> {
+/// The Python that is named, or one that is made.
+pub(crate) fn python(shell: &Shell) -> Result<OsString, Failure> {
     match std::env::var_os(PYTHON) {
         Some(python) => Ok(python),
         None => environment::python(shell).map(Into::into),

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::run::{Failure, Shell};
-use crate::{examples, features, fuzz, pytorch, reader, tools};
+use crate::{examples, features, fuzz, pytorch, reader, servers, tools};
 
 /// One thing that is checked.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "examples", what: "every example runs", run: examples::run_all },
     Step { name: "reader", what: "the reader in docs/ agrees about the fixture", run: reader::check },
     Step { name: "pytorch", what: "PyTorch loads what is saved in its format", run: pytorch::check },
+    Step { name: "servers", what: "object stores over real servers, and over failing ones", run: servers::check },
     Step { name: "fuzz", what: "each fuzz target, 20 seconds", run: fuzz_all },
 ];
 

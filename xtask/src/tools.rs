@@ -67,6 +67,25 @@ pub(crate) fn need_venv(shell: &Shell) -> Result<(), Failure> {
     if has_venv() { Ok(()) } else { Err(Failure::new("this Python cannot make environments: install python3-venv")) }
 }
 
+/// Makes sure that there are node and npm.
+pub(crate) fn need_npm(shell: &Shell) -> Result<(), Failure> {
+    for program in ["node", "npm"] {
+        let is_there = || {
+            let mut version = shell.program(program);
+            version.arg("--version");
+            shell.succeeds(version)
+        };
+        if is_there() {
+            continue;
+        }
+        install(shell, if program == "node" { "nodejs" } else { program });
+        if !is_there() {
+            return Err(Failure::new(format!("there is no {program}: install nodejs and npm")));
+        }
+    }
+    Ok(())
+}
+
 /// Tries to install a package of the system, where that is Debian or one of its kin and we may.
 fn install(shell: &Shell, package: &str) {
     println!("trying to install {package}");
