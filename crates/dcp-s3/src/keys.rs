@@ -12,7 +12,7 @@ pub enum KeyLayout {
     /// Side by side, under their own names.
     #[default]
     Flat,
-    /// The data files of ranks (`__{rank}_{number}….distcp`) each behind a hash of its name (`.dcp-3f/__7_0.distcp`), one of 256, for
+    /// The data files of ranks (`__{rank}_{number}….distcp`) each behind a hash of its name (`step-9/.dcp-3f/__7_0.distcp`), one of 256, for
     /// stores that allow so many requests a second for each prefix. Everything else keeps its place. Other programs, PyTorch among them,
     /// do not find the files there.
     Spread,
@@ -53,7 +53,7 @@ impl Keys {
             KeyLayout::Flat => KeyLayout::Spread,
             KeyLayout::Spread => KeyLayout::Flat,
         };
-        DataName::parse(path).map(|_| self.key(path, other)).transpose()
+        is_data(path.split().1).then(|| self.key(path, other)).transpose()
     }
 
     /// The object that a key belongs to, if it is one below the root.
@@ -63,24 +63,24 @@ impl Keys {
             Some(root) => key.strip_prefix(root.as_str())?.strip_prefix('/')?,
             None => key,
         };
-        match below.split_once('/') {
-            Some((first, rest)) if is_shelf(first) => {
-                let path = StorePath::parse(rest).ok()?;
-                (DataName::parse(&path).is_some() && shelf(&path) == first).then_some(path)
-            }
-            _ => StorePath::parse(below).ok(),
+        let path = StorePath::parse(below).ok()?;
+        let Some((directory, on)) = on_shelf(&path) else { return Some(path) };
+        let name = path.split().1;
+        if !is_data(name) || on != shelf(name) {
+            return None;
         }
+        StorePath::parse(&inside(directory.as_ref(), name)).ok()
     }
 
     fn key(&self, path: &StorePath, layout: KeyLayout) -> Result<Path, StorageError> {
         let refused = |reason| StorageError::InvalidPath { path: path.to_string(), reason };
-        if path.components().next().is_some_and(is_shelf) {
-            return Err(refused("names that start with '.dcp-' and two digits are the store's own"));
+        if on_shelf(path).is_some() {
+            return Err(refused("directories named '.dcp-' and two digits are the store's own"));
         }
-        let root = self.root.as_ref().map(|root| format!("{root}/")).unwrap_or_default();
-        let spread = layout == KeyLayout::Spread && DataName::parse(path).is_some();
-        let shelf = if spread { format!("{}/", shelf(path)) } else { String::new() };
-        let key = format!("{root}{shelf}{path}");
+        let (directory, name) = path.split();
+        let spread = layout == KeyLayout::Spread && is_data(name);
+        let name = if spread { format!("{}/{name}", shelf(name)) } else { name.to_owned() };
+        let key = inside(self.root.as_ref(), &inside(directory.as_ref(), &name));
         if key.len() > StorePath::MAX_LENGTH {
             return Err(refused("it is longer than 1024 bytes together with what is before it in the bucket"));
         }
@@ -88,9 +88,24 @@ impl Keys {
     }
 }
 
-/// The component that a spread name is behind. Which one is for ever: it is where the object is looked for.
-fn shelf(path: &StorePath) -> String {
-    format!("{SHELF}{:02x}", crc32fast::hash(path.as_str().as_bytes()) & 0xff)
+fn inside(directory: Option<&StorePath>, name: &str) -> String {
+    directory.map_or_else(|| name.to_owned(), |directory| format!("{directory}/{name}"))
+}
+
+fn is_data(name: &str) -> bool {
+    StorePath::parse(name).is_ok_and(|name| DataName::parse(&name).is_some())
+}
+
+/// The directory that a spread name is in. Which one is for ever: it is where the object is looked for.
+fn shelf(name: &str) -> String {
+    format!("{SHELF}{:02x}", crc32fast::hash(name.as_bytes()) & 0xff)
+}
+
+/// The shelf that something is on right away, and what the shelf is in.
+fn on_shelf(path: &StorePath) -> Option<(Option<StorePath>, String)> {
+    let shelf = path.split().0?;
+    let (directory, name) = shelf.split();
+    is_shelf(name).then(|| (directory, name.to_owned()))
 }
 
 fn is_shelf(component: &str) -> bool {
@@ -133,7 +148,7 @@ mod tests {
         let [_, keys] = keys(KeyLayout::Spread);
         let key = |name| keys.of(&path(name)).expect("a key").to_string();
         assert_eq!(key("index.dcp"), "runs/1/index.dcp");
-        assert_eq!(key("step/__0_0.distcp"), "runs/1/step/__0_0.distcp");
+        assert_eq!(key("step/__0_0.distcp"), "runs/1/step/.dcp-05/__0_0.distcp");
         assert_eq!(key("__0_0.distcp"), "runs/1/.dcp-05/__0_0.distcp");
         assert_eq!(keys.elsewhere(&path("index.dcp")).expect("a key"), None);
     }
@@ -155,6 +170,7 @@ mod tests {
             assert!(matches!(result, Err(StorageError::InvalidPath { .. })), "{name}: {result:?}");
         };
         refused(&plain, ".dcp-05/__0_0.distcp");
+        refused(&plain, "step/.dcp-05/__0_0.distcp");
         let longest = ["x"; 512].join("/");
         assert!(plain.of(&path(&longest)).is_ok());
         refused(&below, &longest);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dcp_s3::object_store::local::LocalFileSystem;
 use dcp_s3::object_store::memory::InMemory;
 use dcp_s3::{Bucket, KeyLayout};
-use dcp_storage::StorePath;
-use dcp_storage::conformance::{CLAUSES, Capability, Subject};
+use dcp_storage::conformance::{CLAUSES, Capability, Subject, block_on};
+use dcp_storage::{ReadRange, Store, StorePath, Subdirectory};
 
 mod memory {
     use super::*;
@@ -37,6 +37,26 @@ mod spread {
         },
         without unfinished = "`object_store` cannot tell which uploads there are",
     );
+}
+
+/// A catalogue of a run, or a directory of a store that looks at all of it, finds what each checkpoint's own handle has written.
+#[test]
+fn what_is_spread_is_found_from_the_directory_around() {
+    let memory = Arc::new(InMemory::new());
+    let path = |name: &str| StorePath::parse(name).expect("a path");
+    let step = Bucket::over(memory.clone(), Some(path("run/step-1"))).layout(KeyLayout::Spread);
+    let run = Bucket::over(memory, Some(path("run")));
+    block_on(async {
+        let mut upload = step.create(&path("__0_0.distcp"), None).await.expect("begun");
+        upload.write(b"data").await.expect("written");
+        upload.finish().await.expect("finished");
+        let listed = run.list(None).await.expect("listed");
+        assert_eq!(listed.iter().map(|object| object.path.as_str()).collect::<Vec<_>>(), ["step-1/__0_0.distcp"]);
+        let mut buffer = [0; 4];
+        let inner = Subdirectory::new(Arc::new(run), path("step-1"));
+        inner.read(&path("__0_0.distcp"), &mut [ReadRange { offset: 0, buffer: &mut buffer }]).await.expect("read");
+        assert_eq!(&buffer, b"data");
+    });
 }
 
 #[test]

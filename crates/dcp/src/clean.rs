@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dcp_storage::{Io, Leftover, Leftovers, Role, Store, StorePath};
 
-use crate::formats::{home, is_of_one_file};
+use crate::formats::is_of_one_file;
 use crate::{Error, Location, Opener};
 
 /// Finds what saves have left that came to no end, in the directory of a checkpoint or in all below a place, and removes it.
@@ -125,7 +125,7 @@ impl Cleaner {
         let is_trace = |name: &StorePath| matches!(Role::of(name), Some(Role::Claim(_) | Role::Data(_)));
         let is_upload = |name: &StorePath| Role::of(name).is_some() || is_of_one_file(name, self.opener.formats());
         let within = |path: &StorePath, is_one: &dyn Fn(&StorePath) -> bool| {
-            let (directory, name) = home(path);
+            let (directory, name) = path.split();
             StorePath::parse(name).is_ok_and(|name| is_one(&name)).then_some(directory)
         };
         let traces = listing.iter().filter_map(|object| within(&object.path, &is_trace));

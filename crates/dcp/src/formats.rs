@@ -66,16 +66,6 @@ fn nothing(store: &dyn Store, formats: &[Arc<dyn Format>], io: &Io<'_>) -> Resul
     Ok(StorageError::NoCheckpoint { location, reason }.into())
 }
 
-/// The directory of the checkpoint that an object belongs to, if it belongs to one there, and the object's name in it. A store may keep objects in
-/// directories of its own there, whose names begin with `.dcp-`.
-pub(crate) fn home(path: &StorePath) -> (Option<StorePath>, &str) {
-    let (directory, name) = path.split();
-    match directory.as_ref().map(StorePath::split) {
-        Some((around, innermost)) if innermost.starts_with(".dcp-") => (around, name),
-        _ => (directory, name),
-    }
-}
-
 /// Whether a name in a directory says that a checkpoint of several files is there, or a part of one.
 pub(crate) fn is_part(name: &StorePath, formats: &[Arc<dyn Format>]) -> bool {
     let is_index = |format: &Arc<dyn Format>| !format.is_one_file() && format.index_path() == *name;

