@@ -9,13 +9,21 @@ use std::process::Command;
 #[derive(Debug)]
 pub struct Python {
     interpreter: PathBuf,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Python {
     /// The interpreter at a path.
     #[must_use]
     pub fn new(interpreter: PathBuf) -> Self {
-        Self { interpreter }
+        Self { interpreter, variables: Vec::new() }
+    }
+
+    /// The same, with these variables in its environment.
+    #[must_use]
+    pub fn with(mut self, variables: &[(&'static str, String)]) -> Self {
+        self.variables.extend_from_slice(variables);
+        self
     }
 
     /// Runs a command of a script; returns what it prints.
@@ -25,7 +33,9 @@ impl Python {
     pub fn run(&self, script: &str, command: &str, dir: &Path, numbers: &[usize]) -> Result<Vec<u8>, Box<dyn Error>> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
         let numbers = numbers.iter().map(usize::to_string);
-        printed(Command::new(&self.interpreter).arg(script).arg(command).arg(dir).args(numbers))
+        let mut python = Command::new(&self.interpreter);
+        python.envs(self.variables.iter().cloned()).arg(script).arg(command).arg(dir).args(numbers);
+        printed(&mut python)
     }
 }
 
