@@ -322,7 +322,8 @@ none comes, this does.
 Removed is what belongs to a generation to which no index refers and whose claim has expired: a day after the save began, unless the program that saves \
 has chosen another time, or after it last put something on record. So it is with what has no claim any more, but for generation 0, whose names are PyTorch's, \
 too. Unfinished uploads of single files (.pt) have no claim: they go only with --no-save-running. Whatever else is in PLACE is no \
-business of this command, and a directory with an index that cannot be read, or is of another program's format, is left alone.
+business of this command, and a directory with an index that cannot be read, or is of another program's format, is left alone. Where the first save \
+into a directory has died, PyTorch's own files there look like its leftovers until PyTorch has written its index: do not use this meanwhile.
 
 With --no-save-running claims count as expired. If a save does run, it fails, at the latest when it commits; only in the moment of \
 its commit could its new checkpoint lose files.

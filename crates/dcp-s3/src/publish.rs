@@ -34,11 +34,13 @@ pub(crate) async fn publish(
     }
     // A store that has acted and could not say so refuses the next attempt: what is there decides. Contents that must
     // be told apart differ.
-    if failure.may_have_happened()
-        && let Ok(Some((found, version))) = read_back(store, key, patience).await
-        && found == content
-    {
-        return put_version(version, site);
+    if failure.may_have_happened() {
+        match read_back(store, key, patience, content.len()).await {
+            Ok(Some((found, version))) if found == content => return put_version(version, site),
+            Ok(_) => {}
+            // It may be there or not: no refusal may be made of that.
+            Err(unknown) => return Err(site.failed_to("publish")(unknown)),
+        }
     }
     let found = match work::ask(patience, store.head(key)).await {
         Ok(found) => version(found.e_tag, found.version),
@@ -59,19 +61,21 @@ pub(crate) async fn publish(
     Err(site.refused(text(expected), text(found)))
 }
 
-/// All of what is there, and its version.
+/// All of what is there, if it is so long, and its version.
 async fn read_back(
     store: &dyn ObjectStore,
     key: &Path,
     patience: Patience,
+    length: usize,
 ) -> Result<Option<(Bytes, Option<Version>)>, Failure> {
     let read = async {
         let got = store.get(key).await?;
         let version = version(got.meta.e_tag.clone(), got.meta.version.clone());
-        Ok((got.bytes().await?, version))
+        let content = if got.meta.size == length as u64 { Some(got.bytes().await?) } else { None };
+        Ok((content, version))
     };
     match work::ask(patience, read).await {
-        Ok(found) => Ok(Some(found)),
+        Ok((content, version)) => Ok(content.map(|content| (content, version))),
         Err(failure) if failure.is_missing() => Ok(None),
         Err(failure) => Err(failure),
     }

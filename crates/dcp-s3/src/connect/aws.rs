@@ -16,11 +16,14 @@ pub(super) fn connect(url: &BucketUrl, access: &Access, environment: &Environmen
     let builder = settings(url, access, environment)?.with_url(&url.bucket).with_retry(no_retries());
     let conditional = |value: &String| value.eq_ignore_ascii_case("etag");
     let keeps_existing = builder.get_config_value(&AmazonS3ConfigKey::ConditionalPut).as_ref().is_none_or(conditional);
+    let is_anonymous = builder.get_config_value(&AmazonS3ConfigKey::SkipSignature).is_some_and(is_truthy);
     let connector = Connector::default().keep_existing(keeps_existing);
     // One object is deleted at a time, and not every server knows the request for many.
     let builder = builder.with_disable_bulk_delete(true).with_http_connector(connector.clone());
     let store = Arc::new(builder.build().map_err(unusable(url))?);
-    let uploads = connector.last().map(|http| Arc::new(S3Uploads::new(Arc::clone(&store), http)) as _);
+    // Who does not sign may not list them; and no key must be looked for to do so.
+    let http = connector.last().filter(|_| !is_anonymous);
+    let uploads = http.map(|http| Arc::new(S3Uploads::new(Arc::clone(&store), http)) as _);
     Ok(Client { store, uploads })
 }
 
@@ -70,6 +73,11 @@ fn settings(url: &BucketUrl, access: &Access, environment: &Environment) -> Resu
     Ok(allow_http(builder))
 }
 
+/// As the client takes it.
+fn is_truthy(value: String) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "1" | "true" | "on" | "yes" | "y")
+}
+
 /// What says who is asking.
 const WHO: [AmazonS3ConfigKey; 7] = [
     AmazonS3ConfigKey::AccessKeyId,
@@ -110,6 +118,21 @@ mod tests {
              [profile sso]\nsso_session = corp\nregion = us-east-2\n[sso-session corp]\nsso_region = us-east-1\n",
         ),
     ];
+
+    #[test]
+    fn who_does_not_sign_asks_for_no_uploads() {
+        let url = BucketUrl::parse("s3://bucket/run").expect("a URL");
+        let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+        let uploads = |more: &[(&str, &str)], access: &Access| {
+            let all: Vec<_> = keys.iter().chain(more).copied().collect();
+            connect(&url, access, &Environment::of(&all)).expect("a client").uploads.is_some()
+        };
+        assert!(uploads(&[], &Access::default()));
+        assert!(!uploads(&[], &Access::default().skip_signature(true)));
+        for yes in ["true", "1", "Yes"] {
+            assert!(!uploads(&[("AWS_SKIP_SIGNATURE", yes)], &Access::default()), "{yes}");
+        }
+    }
 
     /// What is settled, of these keys, with these variables and this access.
     fn settled(variables: &[(&str, &str)], access: &Access) -> Result<[Option<String>; 5], StorageError> {

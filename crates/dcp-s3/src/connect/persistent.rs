@@ -73,7 +73,8 @@ impl HttpService for Persistent {
             request.headers_mut().insert("if-none-match", object_store::HeaderValue::from_static("*"));
         }
         loop {
-            let limit = tries.attempt(request.body().content_length());
+            // Parts are put together for about as long as they take to be sent.
+            let limit = tries.attempt(if completes { usize::MAX } else { request.body().content_length() });
             let attempt = async { judge(self.inner.execute(request.clone()).await, completes).await };
             let verdict = match timeout(limit, attempt).await {
                 Ok(verdict) => verdict,

@@ -98,7 +98,7 @@ impl Reading<'_> {
                 Some(answer) => answer,
                 None => self.open(position..request.end, Some(state)).await?,
             };
-            let Err(reason) = self.drain(now, &mut request, &mut position).await? else { return Ok(()) };
+            let Err(reason) = self.drain(now, &mut request, &mut position, begun).await? else { return Ok(()) };
             if attempts >= self.traffic.attempts || begun.elapsed() >= self.traffic.deadline {
                 return Err(Trouble::GaveUp { attempts, begun, reason });
             }
@@ -136,9 +136,11 @@ impl Reading<'_> {
         mut answer: Answer,
         request: &mut Request<'_>,
         position: &mut u64,
+        begun: Instant,
     ) -> Result<Result<(), String>, Trouble> {
         loop {
-            match timeout(self.traffic.stall, answer.stream.next()).await {
+            let left = self.traffic.deadline.saturating_sub(begun.elapsed());
+            match timeout(self.traffic.stall.min(left), answer.stream.next()).await {
                 Ok(Some(Ok(bytes))) => {
                     if bytes.len() as u64 > request.end - *position {
                         return Err(Trouble::Wrong("the answer has more bytes than were asked for".into()));
@@ -149,6 +151,9 @@ impl Reading<'_> {
                 Ok(None) if *position == request.end => return Ok(Ok(())),
                 Ok(None) => return Ok(Err(format!("the answer ended {} bytes early", request.end - *position))),
                 Ok(Some(Err(fault))) => return Ok(Err(fault.to_string())),
+                Err(_) if begun.elapsed() >= self.traffic.deadline => {
+                    return Ok(Err("the answer took too long".into()));
+                }
                 Err(_) => return Ok(Err(format!("the answer stood still for {:.1?}", self.traffic.stall))),
             }
         }

@@ -42,8 +42,11 @@ impl Target {
 
     /// Whether what has the name now has just this content.
     async fn holds(&self, content: PutPayload) -> bool {
-        let read = async { self.store.get(&self.key).await?.bytes().await };
-        work::ask(self.patience, read).await.is_ok_and(|found| found == Bytes::from(content))
+        let read = async {
+            let got = self.store.get(&self.key).await?;
+            if got.meta.size == content.content_length() as u64 { got.bytes().await.map(Some) } else { Ok(None) }
+        };
+        work::ask(self.patience, read).await.is_ok_and(|found| found == Some(Bytes::from(content.clone())))
     }
 }
 

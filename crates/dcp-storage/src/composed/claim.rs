@@ -45,17 +45,24 @@ impl Claim {
     /// Claims the first free generation from `lowest` on.
     pub(super) async fn stake(&self, store: &dyn Store, lowest: Generation) -> Result<Generation, StorageError> {
         let content = self.encode()?;
-        let mut generation = lowest;
+        let (mut generation, mut unexplained) = (lowest, 0);
         loop {
             match store.publish(&claim_path(generation)?, &content, Precondition::Absent).await {
                 Ok(_) => return Ok(generation),
                 Err(error) => {
                     // The response may have been lost after the claim was made.
-                    let stands = self.stands(store, generation).await;
-                    match (error, stands) {
-                        (_, Ok(true)) => return Ok(generation),
-                        (StorageError::PreconditionFailed { .. }, stands) => {
-                            stands?;
+                    match (error, on_record(store, generation).await) {
+                        (_, Ok(Some(claim))) if claim == *self => return Ok(generation),
+                        // Its holder has gone meanwhile; or the store refuses whatever it is asked.
+                        (error @ StorageError::PreconditionFailed { .. }, Ok(None)) => {
+                            unexplained += 1;
+                            if unexplained == UNEXPLAINED {
+                                return Err(error);
+                            }
+                            generation = after(generation)?;
+                        }
+                        (StorageError::PreconditionFailed { .. }, found) => {
+                            found?;
                             generation = after(generation)?;
                         }
                         (error, _) => return Err(error),
@@ -63,11 +70,6 @@ impl Claim {
                 }
             }
         }
-    }
-
-    /// Whether this very claim is the one on record.
-    async fn stands(&self, store: &dyn Store, generation: Generation) -> Result<bool, StorageError> {
-        Ok(on_record(store, generation).await?.is_some_and(|claim| claim == *self))
     }
 
     /// Whether it may be taken for abandoned.
@@ -146,6 +148,9 @@ pub(super) async fn renew(
         }
     }
 }
+
+/// How often a claim may be refused where none is found.
+const UNEXPLAINED: usize = 64;
 
 /// How often a renewal is published before it is given up.
 const RENEWALS: usize = 4;

@@ -217,7 +217,7 @@ impl ComposedWriter {
                     when = Precondition::Matches(version);
                 }
                 // Somebody else was first, which stays so.
-                _ if refused => return Err(error),
+                Ok(_) | Err(StorageError::NotFound { .. }) if refused => return Err(error),
                 // A request that is still on its way may yet arrive.
                 Ok(_) | Err(StorageError::NotFound { .. }) if attempts == 0 => {
                     return Err(if error.is_retryable() { unknown(error) } else { error });

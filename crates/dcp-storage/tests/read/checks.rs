@@ -1,9 +1,9 @@
 //! Checksums of whole payloads, as a zip has them, and reading for nothing but checksums.
 
 use dcp_storage::{Layout, Locator, StorageError, StoreTraits, Verify};
-use dcp_types::{DType, Dest, EntryKind, ReadItem, ReadWhat, Region, ViewMut};
+use dcp_types::{DType, DataError, DataSink, Dest, EntryKind, ReadItem, ReadWhat, Region, ViewMut};
 
-use crate::support::{Place, extent, noise, strided, tensor};
+use crate::support::{Place, Watch, extent, noise, strided, tensor};
 
 const ROWS: u64 = 300;
 const COLUMNS: u64 = 1000;
@@ -183,4 +183,35 @@ fn extents_that_are_not_there_take_no_memory() {
     let outcome =
         Place::new(b"0123", vec![(EntryKind::Value, Locator::Extent(far))]).read(vec![(value(), Dest::Discard)]);
     assert!(matches!(outcome, Err(StorageError::Corrupt { .. })), "{outcome:?}");
+}
+
+/// A sink that waits blocks its thread. If that had other reads under way, they would keep their connections from those for whom it waits.
+#[test]
+fn no_read_stands_still_behind_a_sink() {
+    // Reading all of it for the checksum takes longer than the slab that the sink is given first.
+    let payload = noise(10 * BYTES);
+    let mut traits = StoreTraits::default();
+    (traits.reads_in_flight, traits.read_size) = (8, 16 << 20);
+    let rows = 10 * ROWS;
+    for layout in [Layout::default(), strided(0, &[1, rows])] {
+        let entries = vec![(tensor(DType::Float32, &[rows, COLUMNS]), extent(0, &payload, layout, 1 << 40))];
+        let place = Place::with(&payload, entries, traits.clone()).verify(Verify::All).threads(1);
+        let mut taken = 0;
+        let alone = Alone { watch: &place.watch, taken: &mut taken };
+        place.read(vec![(place.whole(0), Dest::Sink(Box::new(alone)))]).expect("reads");
+        assert_eq!(taken, payload.len());
+    }
+}
+
+struct Alone<'a> {
+    watch: &'a Watch,
+    taken: &'a mut usize,
+}
+
+impl DataSink for Alone<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), DataError> {
+        assert_eq!(self.watch.under_way(), 0);
+        *self.taken += bytes.len();
+        Ok(())
+    }
 }

@@ -113,13 +113,18 @@ fn look(group: Group, at: &Location, store: &Arc<dyn Store>, formats: &[Arc<dyn 
     let Group { place, is_file, objects, upload } = group;
     let name = place.as_ref().map_or_else(String::new, ToString::to_string);
     let location = place.as_ref().map_or_else(|| at.clone(), |path| at.below(store, path, is_file));
-    let (count, bytes) = (objects.len() as u64, objects.iter().map(|object| object.size).sum());
+    let (count, bytes) = (objects.len() as u64, objects.iter().map(|object| object.size).fold(0, u64::saturating_add));
     let inner: Arc<dyn Store> = match place {
         Some(path) if is_file => Arc::new(OneObject::new(Arc::clone(store), path)),
         Some(path) => Arc::new(Subdirectory::new(Arc::clone(store), path)),
         None => Arc::clone(store),
     };
-    let (format, state) = match (state(Arc::new(Snapshot::new(inner, objects)), is_file, formats), upload) {
+    let seen = match state(Arc::new(Snapshot::new(Arc::clone(&inner), objects)), is_file, formats) {
+        // It may have been replaced since it was listed.
+        Err(error) if !is_nothing(&error) && !is_unfinished(&error) => state(inner, is_file, formats),
+        seen => seen,
+    };
+    let (format, state) = match (seen, upload) {
         (Err(error), Some(found)) if is_nothing(&error) => (None, CatalogState::Unfinished { found }),
         (Err(error), None) if is_nothing(&error) => return None,
         (Err(Error::Storage(error)), _) if matches!(*error, StorageError::Unfinished { .. }) => match *error {
@@ -138,6 +143,10 @@ fn state(store: Arc<dyn Store>, is_file: bool, formats: &[Arc<dyn Format>]) -> R
         return Ok(crate::formats::detect(&store, formats, &Io::new()?)?.name());
     }
     Ok(Checkpoint::open_in(store, Strictness::Strict, formats)?.format())
+}
+
+fn is_unfinished(error: &Error) -> bool {
+    matches!(error, Error::Storage(error) if matches!(**error, StorageError::Unfinished { .. }))
 }
 
 fn is_nothing(error: &Error) -> bool {

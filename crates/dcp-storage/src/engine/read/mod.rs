@@ -81,9 +81,14 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
         }
     }
     let Work { mut report, tasks, extents, traits, .. } = work;
-    let tasks = tasks.into_iter().chain(streams.tasks());
-    let done = io.run(tasks.map(|task| task.run(store, &traits, io)).collect(), traits.reads_in_flight)?;
-    done.into_iter().for_each(|cost| report += cost);
+    let (sinks, others): (Vec<_>, Vec<_>) = tasks.into_iter().chain(streams.tasks()).partition(Task::feeds_sink);
+    // A sink may block its thread until somebody takes what it has. What else that thread had begun would stand still with it, and keep what a
+    // store gives out only so often, as requests, from those for whom the sink waits.
+    for tasks in [others, sinks] {
+        let done =
+            io.run(tasks.into_iter().map(|task| task.run(store, &traits, io)).collect(), traits.reads_in_flight)?;
+        done.into_iter().for_each(|cost| report += cost);
+    }
     report.verified += extents.iter().map(|extent| extent.verified()).sum::<u64>();
     Ok(report)
 }

@@ -24,6 +24,16 @@ pub(super) enum Task<'a> {
 }
 
 impl Task<'_> {
+    /// Whether a sink takes what is read. (A stream may have any destinations.)
+    pub(super) fn feeds_sink(&self) -> bool {
+        match self {
+            Self::Runs { target, .. } | Self::Gathered { gathered: Gathered { target, .. }, .. } => {
+                matches!(target, Target::Sink(_))
+            }
+            Self::Staged { .. } | Self::Decoding(_) => true,
+        }
+    }
+
     /// Does it; returns what it has cost.
     pub(super) async fn run(
         self,
