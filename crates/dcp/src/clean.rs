@@ -21,8 +21,8 @@ use crate::{Error, Location, Opener};
 /// let store = MemoryStore::new();
 /// Saver::new().save_dict(&StateDict::new().with("step", 7), store.clone())?;
 /// // What a save that has died leaves.
-/// let publish = store.publish(&StorePath::parse("__0_0.g1.distcp")?, b"half", Precondition::Absent);
-/// dcp::crates::dcp_storage::Io::new()?.block_on(publish)?;
+/// let half = StorePath::parse("__0_0.g1.distcp")?;
+/// dcp::crates::dcp_storage::Io::new()?.block_on(store.publish(&half, b"half", Precondition::Absent))?;
 ///
 /// let removed = Cleaner::new().remove(store)?;
 /// assert_eq!(removed.found[0].path.as_str(), "__0_0.g1.distcp");
