@@ -90,8 +90,10 @@ pub(crate) fn step(dir: &File, name: &str) -> Result<File, Blocked> {
 
 /// Opens an object for reading.
 pub(crate) fn open_object(root: &File, path: &StorePath) -> Result<OpenObject, Blocked> {
-    let (dir, leaf) = open_parent(root, path)?;
-    open_file(&dir, leaf, OFlags::RDONLY)
+    match split(path) {
+        (None, leaf) => open_file(root, leaf, OFlags::RDONLY),
+        (parents, leaf) => open_file(&open_directory(root, parents)?, leaf, OFlags::RDONLY),
+    }
 }
 
 /// Opens a regular file in a directory. Never follows a link, never waits for the other end of a pipe.

@@ -4,34 +4,46 @@ use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::thread;
 
-use dcp_storage::{ReadRange, StorageError};
+use dcp_storage::{Look, ReadRange, StorageError};
 use rustix::io::{preadv, retry_on_intr};
 
 use crate::beneath::OpenObject;
 use crate::site::Site;
 
-/// Fills all buffers. Ranges that touch in the file are read together, in whichever order they were given.
-pub(crate) fn ranges(site: &Site, object: &OpenObject, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
+/// Fills all buffers. Ranges that touch in the file are read together, in whichever order they were given, until there are `step` bytes; these
+/// are then shown to `look`.
+pub(crate) fn ranges(
+    site: &Site,
+    object: &OpenObject,
+    ranges: &mut [ReadRange<'_>],
+    step: usize,
+    look: &mut Look<'_>,
+) -> Result<(), StorageError> {
     for range in &*ranges {
         if end_of(range).is_none_or(|end| end > object.size) {
             return Err(site.out_of_range(range.offset, range.buffer.len() as u64, object.size));
         }
     }
-    let mut wanted: Vec<_> = ranges.iter_mut().filter(|range| !range.buffer.is_empty()).collect();
+    let mut wanted: Vec<_> = ranges.iter_mut().collect();
     wanted.sort_by_key(|range| range.offset);
     let mut rest = &mut wanted[..];
     while !rest.is_empty() {
-        let (run, tail) = rest.split_at_mut(touching(rest));
+        let (run, tail) = rest.split_at_mut(touching(rest, step));
         read_run(site, &object.file, run)?;
+        run.iter().try_for_each(|range| look(range))?;
         rest = tail;
     }
     Ok(())
 }
 
-/// How many ranges at the front follow each other in the file, as far as one system call takes them.
-fn touching(ranges: &[&mut ReadRange<'_>]) -> usize {
-    let gaps = ranges.windows(2).take(MAX_BUFFERS - 1);
-    1 + gaps.take_while(|pair| end_of(pair[0]) == Some(pair[1].offset)).count()
+/// How many ranges at the front follow each other in the file, as far as one system call takes them, and until there are `step` bytes.
+fn touching(ranges: &[&mut ReadRange<'_>], step: usize) -> usize {
+    let mut bytes = 0;
+    let goes_on = |pair: &&[&mut ReadRange<'_>]| {
+        bytes += pair[0].buffer.len();
+        bytes < step && end_of(pair[0]) == Some(pair[1].offset)
+    };
+    1 + ranges.windows(2).take(MAX_BUFFERS - 1).take_while(goes_on).count()
 }
 
 fn read_run(site: &Site, file: &File, run: &mut [&mut ReadRange<'_>]) -> Result<(), StorageError> {
@@ -81,6 +93,8 @@ fn fill_one(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<Filled> {
 }
 
 fn fill(file: &File, mut offset: u64, mut buffers: &mut [IoSliceMut<'_>]) -> io::Result<Filled> {
+    // Empty ones at the front: to read nothing would look like the end of the file.
+    IoSliceMut::advance_slices(&mut buffers, 0);
     while !buffers.is_empty() {
         match retry_on_intr(|| preadv(file, buffers, offset))? {
             0 => return Ok(Filled::UpTo(offset)),
@@ -120,6 +134,8 @@ mod tests {
             &site,
             &object,
             &mut [ReadRange { offset: 900, buffer: &mut cut }, ReadRange { offset: 0, buffer: &mut whole }],
+            usize::MAX,
+            &mut |_| Ok(()),
         );
         assert!(
             matches!(result, Err(StorageError::OutOfRange { offset: 900, length: 200, size: 1000, .. })),
@@ -154,8 +170,8 @@ mod tests {
             .map(|(index, buffer)| ReadRange { offset: index as u64 + u64::from(index >= 2000), buffer })
             .collect();
         let ranges: Vec<_> = ranges.iter_mut().collect();
-        assert_eq!(touching(&ranges), MAX_BUFFERS);
-        assert_eq!(touching(&ranges[MAX_BUFFERS..]), 2000 - MAX_BUFFERS);
-        assert_eq!(touching(&ranges[3 * MAX_BUFFERS - 1..]), 1);
+        assert_eq!(touching(&ranges, usize::MAX), MAX_BUFFERS);
+        assert_eq!(touching(&ranges[MAX_BUFFERS..], usize::MAX), 2000 - MAX_BUFFERS);
+        assert_eq!(touching(&ranges[3 * MAX_BUFFERS - 1..], usize::MAX), 1);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dcp_storage::{
-    ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, StoreTraits, Upload, Version,
+    Look, ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, Upload, Version,
 };
 
 use crate::beneath::{self, Blocked};
@@ -95,6 +95,23 @@ impl LocalStore {
         Site::of(self.location(), path)
     }
 
+    /// Reads about `step` bytes at a time, and shows them before it goes on.
+    fn read_steps(
+        &self,
+        path: &StorePath,
+        ranges: &mut [ReadRange<'_>],
+        step: usize,
+        look: &mut Look<'_>,
+    ) -> Result<(), StorageError> {
+        let site = self.site(path)?;
+        let object = self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))?;
+        let Some(cold) = &self.cold else { return read::ranges(&site, &object, ranges, step, look) };
+        cold.before(&object).map_err(site.io("read"))?;
+        let done = read::ranges(&site, &object, ranges, step, look);
+        cold.after(&object, ranges).map_err(site.io("read"))?;
+        done
+    }
+
     fn list_failed(&self, prefix: Option<&StorePath>, source: io::Error) -> StorageError {
         let location = self.location();
         let path = prefix.map_or_else(|| location.clone(), ToString::to_string);
@@ -106,13 +123,6 @@ impl LocalStore {
 impl Store for LocalStore {
     fn location(&self) -> String {
         self.root.path.display().to_string()
-    }
-
-    fn traits(&self) -> StoreTraits {
-        // What is read is checksummed at once: a piece should still be in the core's own cache then.
-        let mut traits = StoreTraits::default();
-        traits.read_size = 512 << 10;
-        traits
     }
 
     fn shared(&self) -> Option<&dyn SharedUploads> {
@@ -136,13 +146,16 @@ impl Store for LocalStore {
     }
 
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
-        let site = self.site(path)?;
-        let object = self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))?;
-        let Some(cold) = &self.cold else { return read::ranges(&site, &object, ranges) };
-        cold.before(&object).map_err(site.io("read"))?;
-        let done = read::ranges(&site, &object, ranges);
-        cold.after(&object, ranges).map_err(site.io("read"))?;
-        done
+        self.read_steps(path, ranges, usize::MAX, &mut |_| Ok(()))
+    }
+
+    async fn read_each(
+        &self,
+        path: &StorePath,
+        ranges: &mut [ReadRange<'_>],
+        look: &mut Look<'_>,
+    ) -> Result<(), StorageError> {
+        self.read_steps(path, ranges, READ_STEP, look)
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {
@@ -199,5 +212,8 @@ impl Store for LocalStore {
         Ok(())
     }
 }
+
+/// In bytes: as much as stays in a core's own cache, together with where it is copied from.
+const READ_STEP: usize = 256 << 10;
 
 const DISCARD: &str = "discard uploads of";

@@ -108,6 +108,11 @@ impl<'p> Io<'p> {
         self.verify
     }
 
+    /// How many threads there are.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
     /// Tells that so many bytes have moved.
     pub fn advance(&self, bytes: u64) {
         (self.progress)(bytes);

@@ -34,7 +34,7 @@ pub use path::StorePath;
 pub use reader::{Found, StorageReader};
 pub use report::{ReadReport, WriteReport};
 pub use shared::{SharedUpload, SharedUploads, UploadId};
-pub use store::{ObjectMeta, Precondition, ReadRange, Store, StoreTraits, Upload, Version};
+pub use store::{Look, ObjectMeta, Precondition, ReadRange, Store, StoreTraits, Upload, Version};
 pub use subdirectory::Subdirectory;
 #[cfg(feature = "zstd")]
 pub use transform::Zstd;

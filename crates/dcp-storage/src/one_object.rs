@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    ObjectMeta, Precondition, ReadRange, SharedUpload, SharedUploads, StorageError, Store, StorePath, StoreTraits,
-    Upload, UploadId, Version,
+    Look, ObjectMeta, Precondition, ReadRange, SharedUpload, SharedUploads, StorageError, Store, StorePath,
+    StoreTraits, Upload, UploadId, Version,
 };
 
 /// A store that shows just one object of another: the place where a checkpoint of a one-file format is.
@@ -69,6 +69,16 @@ impl Store for OneObject {
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
         self.check(path)?;
         self.inner.read(path, ranges).await
+    }
+
+    async fn read_each(
+        &self,
+        path: &StorePath,
+        ranges: &mut [ReadRange<'_>],
+        look: &mut Look<'_>,
+    ) -> Result<(), StorageError> {
+        self.check(path)?;
+        self.inner.read_each(path, ranges, look).await
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

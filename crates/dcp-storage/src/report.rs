@@ -18,7 +18,7 @@ pub struct ReadReport {
     pub overhead: u64,
     /// What reading each chunk whole, as PyTorch does, would have read.
     pub whole_chunks: u64,
-    /// How many ranges were read.
+    /// How many ranges were read; those that were asked for together and touch are one.
     pub ranges: u64,
 }
 

@@ -31,6 +31,7 @@ use crate::{Io, SharedUploads, StorageError, StorePath};
 ///   range past the end (or past `u64::MAX`) is [`StorageError::OutOfRange`], whatever was read before it, and so is
 ///   an empty one beyond the end; an empty range inside the object or at its end is fine, and so is no range at all.
 ///   Ranges may come in any order, may touch and may overlap. A single range is never a mixture of two states.
+///   `read_each` shows each range once, when it is full, ascending ones in order, and ends with the first error of who looks.
 /// * **Missing.** `read`, `head` and `size` of a missing object are [`StorageError::NotFound`]; `delete` of one
 ///   succeeds; `list` of a prefix without objects is empty, even when the root itself does not exist yet.
 /// * **Listing.** `list` goes by component, not by text: `a` leads to `a`, `a/b` and `a/b/c`, never to `ab`.
@@ -81,6 +82,24 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// [`StorageError::NotFound`], [`StorageError::OutOfRange`], and whatever the medium reports. After
     /// an error the buffers' contents are unspecified.
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError>;
+
+    /// As [`read`](Self::read), and shows each range to `look` once it is full: in their order, if they are given by ascending offset. Reading
+    /// ends with the first error of `look`.
+    ///
+    /// What is looked at as soon as it is there is still in the cache of the core. For a store that fills its buffers itself, one range after
+    /// another; all others show everything at the end, as by default.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), and those of `look`.
+    async fn read_each(
+        &self,
+        path: &StorePath,
+        ranges: &mut [ReadRange<'_>],
+        look: &mut Look<'_>,
+    ) -> Result<(), StorageError> {
+        self.read(path, ranges).await?;
+        ranges.iter().try_for_each(look)
+    }
 
     /// Starts a new object. `expected_size` (in bytes) is a hint.
     ///
@@ -160,6 +179,15 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).read(path, ranges).await
     }
 
+    async fn read_each(
+        &self,
+        path: &StorePath,
+        ranges: &mut [ReadRange<'_>],
+        look: &mut Look<'_>,
+    ) -> Result<(), StorageError> {
+        (**self).read_each(path, ranges, look).await
+    }
+
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {
         (**self).create(path, expected_size).await
     }
@@ -218,6 +246,9 @@ pub struct ReadRange<'a> {
     /// Where the bytes go.
     pub buffer: &'a mut [u8],
 }
+
+/// Looks at ranges that are full: what [`Store::read_each`] calls.
+pub type Look<'l> = dyn FnMut(&ReadRange<'_>) -> Result<(), StorageError> + Send + 'l;
 
 /// What a store says of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]

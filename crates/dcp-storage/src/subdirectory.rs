@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
-    ObjectMeta, Precondition, ReadRange, SharedUpload, SharedUploads, StorageError, Store, StorePath, StoreTraits,
-    Upload, UploadId, Version,
+    Look, ObjectMeta, Precondition, ReadRange, SharedUpload, SharedUploads, StorageError, Store, StorePath,
+    StoreTraits, Upload, UploadId, Version,
 };
 
 /// A store that shows just what lies below a directory of another: one checkpoint of many in a bucket, say.
@@ -105,6 +105,15 @@ impl Store for Subdirectory {
 
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
         self.inner.read(&self.full(path), ranges).await.map_err(|error| self.told(error))
+    }
+
+    async fn read_each(
+        &self,
+        path: &StorePath,
+        ranges: &mut [ReadRange<'_>],
+        look: &mut Look<'_>,
+    ) -> Result<(), StorageError> {
+        self.inner.read_each(&self.full(path), ranges, look).await.map_err(|error| self.told(error))
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

@@ -413,8 +413,14 @@ impl Store for Watch {
     }
 
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
-        let range = |range: &ReadRange<'_>| range.offset..range.offset + range.buffer.len() as u64;
-        let read: Vec<_> = ranges.iter().map(|read| (path.clone(), range(read))).collect();
+        let mut read: Vec<(StorePath, Range<u64>)> = Vec::new();
+        for range in ranges.iter() {
+            let end = range.offset + range.buffer.len() as u64;
+            match read.last_mut() {
+                Some((_, last)) if last.end == range.offset => last.end = end,
+                _ => read.push((path.clone(), range.offset..end)),
+            }
+        }
         // The index and the tables of checksums are small.
         let is_data = ranges.iter().map(|range| range.buffer.len()).sum::<usize>() > 64 << 10;
         if is_data {

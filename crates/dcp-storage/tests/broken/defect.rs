@@ -64,6 +64,10 @@ defects! {
     ZeroFillsAllRangesButTheFirst => one_bad_range_among_good_ones_fails;
     ReadsThousandRangesAtMost => thousands_of_ranges_in_one_read;
     ReadsNoRangeOfNothing => no_range_at_all;
+    ShowsBeforeItReads => ranges_are_shown_when_they_are_full;
+    ShowsBackwards => ranges_are_shown_when_they_are_full;
+    ForgetsToShowTheLast => ranges_are_shown_when_they_are_full;
+    GoesOnWhenSomebodySaysNo => whoever_looks_can_end_the_read;
     SharesOneCursor => concurrent_reads_do_not_disturb_each_other;
 
     // Missing.

@@ -13,7 +13,8 @@ use std::thread;
 
 use async_trait::async_trait;
 use dcp_storage::{
-    MemoryStore, ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, Upload, Version,
+    Look, MemoryStore, ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, Upload,
+    Version,
 };
 
 pub(crate) use defect::Defect;
@@ -126,6 +127,15 @@ impl Store for Broken {
 
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
         reads::read(self, &self.rename(path)?, ranges).await
+    }
+
+    async fn read_each(
+        &self,
+        path: &StorePath,
+        ranges: &mut [ReadRange<'_>],
+        look: &mut Look<'_>,
+    ) -> Result<(), StorageError> {
+        reads::read_each(self, path, ranges, look).await
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use dcp_storage::{ReadRange, StorageError, Store, StorePath};
+use dcp_storage::{Look, ReadRange, StorageError, Store, StorePath};
 
 use super::{Broken, Defect, meanwhile};
 
@@ -110,6 +110,25 @@ pub(super) async fn read(store: &Broken, path: &StorePath, ranges: &mut [ReadRan
         _ => {}
     }
     store.inner.read(path, ranges).await
+}
+
+pub(super) async fn read_each(
+    store: &Broken,
+    path: &StorePath,
+    ranges: &mut [ReadRange<'_>],
+    look: &mut Look<'_>,
+) -> Result<(), StorageError> {
+    if store.is(Defect::ShowsBeforeItReads) {
+        ranges.iter().try_for_each(look)?;
+        return store.read(path, ranges).await;
+    }
+    store.read(path, ranges).await?;
+    match store.defect {
+        Defect::ShowsBackwards => ranges.iter().rev().try_for_each(look),
+        Defect::ForgetsToShowTheLast => ranges.iter().skip(1).zip(&*ranges).try_for_each(|(_, range)| look(range)),
+        Defect::GoesOnWhenSomebodySaysNo => ranges.iter().map(look).fold(Ok(()), Result::and),
+        _ => ranges.iter().try_for_each(look),
+    }
 }
 
 async fn zero_filled(

@@ -2,6 +2,7 @@
 
 mod checks;
 mod layouts;
+mod neighbours;
 mod random;
 mod steps;
 mod streams;

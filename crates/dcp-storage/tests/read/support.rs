@@ -39,7 +39,13 @@ impl Place {
         let index = StorePath::parse(INDEX).expect("a name");
         block_on(inner.publish(&path(), file, Precondition::Absent)).expect("publishes");
         block_on(inner.publish(&index, INDEX.as_bytes(), Precondition::Absent)).expect("publishes");
-        let watch = Arc::new(Watch { inner, traits, reads: Mutex::default(), under_way: AtomicUsize::new(0) });
+        let watch = Arc::new(Watch {
+            inner,
+            traits,
+            reads: Mutex::default(),
+            calls: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+        });
         let shape = |kind: &EntryKind| match kind {
             EntryKind::Tensor(tensor) => tensor.shape.dims().to_vec(),
             _ => Vec::new(),
@@ -255,6 +261,7 @@ pub(crate) struct Watch {
     inner: MemoryStore,
     traits: StoreTraits,
     reads: Mutex<Vec<Range<u64>>>,
+    calls: AtomicUsize,
     under_way: AtomicUsize,
 }
 
@@ -264,6 +271,11 @@ impl Watch {
         let mut reads = std::mem::take(&mut *self.reads.lock().unwrap_or_else(PoisonError::into_inner));
         reads.sort_by_key(|read| read.start);
         reads
+    }
+
+    /// How often the store has been called to read since this was asked last.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.swap(0, Ordering::Relaxed)
     }
 
     /// How many reads have begun and not ended.
@@ -298,6 +310,7 @@ impl Store for Watch {
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
         let range = |range: &ReadRange<'_>| range.offset..range.offset + range.buffer.len() as u64;
         self.reads.lock().unwrap_or_else(PoisonError::into_inner).extend(ranges.iter().map(range));
+        self.calls.fetch_add(1, Ordering::Relaxed);
         self.under_way.fetch_add(1, Ordering::Relaxed);
         let mut others_went_on = false;
         // As over a network.

@@ -62,6 +62,8 @@ macro_rules! __store_clauses {
             Always     ranges       one_bad_range_among_good_ones_fails;
             Always     ranges       thousands_of_ranges_in_one_read;
             Always     ranges       no_range_at_all;
+            Always     ranges       ranges_are_shown_when_they_are_full;
+            Always     ranges       whoever_looks_can_end_the_read;
             Always     ranges       concurrent_reads_do_not_disturb_each_other;
 
             Always     missing      read_of_missing_object_fails;

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use crate::conformance::check::{Checked, Must, expect_error, noise, path, put, read, same_bytes};
+use crate::conformance::check::{Checked, Must, equal, expect_error, noise, path, put, read, same_bytes};
 use crate::conformance::{Subject, block_on};
 use crate::{ReadRange, StorageError, Store, StorePath};
 
@@ -99,6 +99,30 @@ pub(super) async fn no_range_at_all(subject: &dyn Subject) -> Checked {
     expect_error!(object.store.read(&path("elsewhere"), &mut []).await, NotFound, "no range of a missing object")
 }
 
+pub(super) async fn ranges_are_shown_when_they_are_full(subject: &dyn Subject) -> Checked {
+    let object = Object::put(subject).await?;
+    object.shows(&(0..600).map(|index| (index * 100, index % 101)).collect::<Vec<_>>()).await?;
+    object.shows(&[(0, SIZE)]).await?;
+    object.shows(&[(5, 0), (5, 10), (15, 20_000), (SIZE, 0)]).await?;
+    object.shows(&[]).await
+}
+
+pub(super) async fn whoever_looks_can_end_the_read(subject: &dyn Subject) -> Checked {
+    let object = Object::put(subject).await?;
+    let mut buffers = [[0; 100]; 3];
+    let mut offsets = (0..).step_by(1000);
+    let mut ranges = buffers.each_mut().map(|buffer| ReadRange { offset: offsets.next().unwrap_or(0), buffer });
+    let mut shown = 0;
+    let mut look = |range: &ReadRange<'_>| {
+        shown += 1;
+        let enough = StorageError::Corrupt { path: object.path.clone(), offset: range.offset, reason: "enough".into() };
+        if range.offset == 1000 { Err(enough) } else { Ok(()) }
+    };
+    let result = object.store.read_each(&object.path, &mut ranges, &mut look).await;
+    expect_error!(result, Corrupt, "a read at whose second range somebody says no")?;
+    equal("looks at three ranges, an error at the second", shown, 2)
+}
+
 pub(super) async fn concurrent_reads_do_not_disturb_each_other(subject: &dyn Subject) -> Checked {
     let object = Object::put(subject).await?;
     thread::scope(|scope| {
@@ -143,6 +167,32 @@ impl Object {
         self.store.read(&self.path, &mut wanted).await.must(&format!("a read of {} ranges", ranges.len()))?;
         ranges.iter().zip(&buffers).try_for_each(|(&(offset, length), buffer)| {
             same_bytes(&format!("{length} bytes at {offset}"), buffer, &self.content[offset..offset + length])
+        })
+    }
+
+    /// Each of these ascending ranges is shown once, in order, with its own bytes.
+    async fn shows(&self, ranges: &[(usize, usize)]) -> Checked {
+        let mut buffers: Vec<_> = ranges.iter().map(|&(_, length)| vec![0xa5; length]).collect();
+        let mut wanted: Vec<_> = ranges
+            .iter()
+            .zip(&mut buffers)
+            .map(|(&(offset, _), buffer)| ReadRange { offset: offset as u64, buffer })
+            .collect();
+        let mut shown = Vec::new();
+        let mut look = |range: &ReadRange<'_>| {
+            shown.push((range.offset as usize, range.buffer.to_vec()));
+            Ok(())
+        };
+        let read = self.store.read_each(&self.path, &mut wanted, &mut look).await;
+        read.must(&format!("a read of {} ranges that are looked at", ranges.len()))?;
+        equal("ranges that were shown", shown.len(), ranges.len())?;
+        ranges.iter().zip(&shown).try_for_each(|(&(offset, length), (at, bytes))| {
+            equal("the offset of the range that was shown", *at, offset)?;
+            same_bytes(
+                &format!("{length} bytes at {offset}, when shown"),
+                bytes,
+                &self.content[offset..offset + length],
+            )
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A region of a chunk is a number of contiguous runs of the file, once its dimensions are put in the order in which the file
 //! has them. The destination is cut into pieces; each piece is a task. Where runs of the file and spans of the destination's
-//! memory are long enough, the file is read straight into the destination; otherwise through a buffer of
+//! memory are long enough, the file is read straight into the destination, and neighbours in the file at once ([`straight`]); otherwise through a buffer of
 //! [`StoreTraits::read_buffer`](crate::StoreTraits::read_buffer) bytes.
 //!
 //! Three things do not fit in: a sink over a chunk that lies permuted ([`stage`]), elements that share bytes ([`gather`]), and
@@ -10,6 +10,7 @@
 
 mod batch;
 mod encoded;
+mod fetch;
 mod gather;
 mod layout;
 mod outlets;
@@ -17,6 +18,7 @@ mod reading;
 mod runs;
 mod split;
 mod stage;
+mod straight;
 mod stream;
 mod target;
 mod task;
@@ -81,7 +83,18 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
         }
     }
     let Work { mut report, tasks, extents, traits, .. } = work;
-    let (sinks, others): (Vec<_>, Vec<_>) = tasks.into_iter().chain(streams.tasks()).partition(Task::feeds_sink);
+    let (mut straight, mut others, mut sinks) = (Vec::new(), Vec::new(), Vec::new());
+    for task in tasks.into_iter().chain(streams.tasks()) {
+        match task {
+            Task::Straight(read) => straight.push(read),
+            task if task.feeds_sink() => sinks.push(task),
+            task => others.push(task),
+        }
+    }
+    // Everything that may be under way at a time should have its share.
+    let share = report.needed / (io.threads() * traits.reads_in_flight.max(1)) as u64;
+    let most = share.clamp(traits.exact_run.min(traits.read_size), traits.read_size);
+    others.extend(straight::join(straight, most, &traits).into_iter().map(Task::Straight));
     // A sink may block its thread until somebody takes what it has. What else that thread had begun would stand still with it, and keep what a
     // store gives out only so often, as requests, from those for whom the sink waits.
     for tasks in [others, sinks] {

@@ -3,6 +3,7 @@
 use dcp_types::{DataError, ViewMut};
 
 use super::batch::{Batch, RANGES};
+use super::fetch::{STEP, fetch};
 use super::runs::FileRuns;
 use super::target::{Delivery, Target};
 use super::verify::{Extent, Verifier};
@@ -50,7 +51,6 @@ impl<'a> Reading<'a> {
             false => runs.gap() >= gap || runs.count() == 1,
         };
         match target {
-            Target::Bytes(bytes) if direct => self.direct(runs, vec![bytes]).await,
             Target::View(view) if direct => match self.spans(view) {
                 Ok(spans) => self.direct(runs, spans).await,
                 Err(view) => self.buffered(runs, Delivery::View(view, 0), gap).await,
@@ -74,7 +74,8 @@ impl<'a> Reading<'a> {
                 if left == 0 {
                     (position, left) = (starts.next().unwrap_or(self.extent.length), length);
                 }
-                let (now, later) = span.split_at_mut((span.len() as u64).min(left) as usize);
+                let most = left.min(STEP.next_multiple_of(self.extent.steps.unit()));
+                let (now, later) = span.split_at_mut((span.len() as u64).min(most) as usize);
                 let took = now.len() as u64;
                 ranges.push(ReadRange { offset: self.extent.offset + position, buffer: now });
                 position += took;
@@ -170,14 +171,13 @@ impl<'a> Reading<'a> {
         if ranges.is_empty() {
             return Ok(());
         }
-        self.store.read(&self.extent.file, ranges).await?;
-        let mut bytes = 0;
-        for range in ranges.iter() {
-            self.verifier.feed(range.offset - self.extent.offset, range.buffer)?;
+        let (extent, verifier, mut bytes) = (self.extent, &mut self.verifier, 0);
+        let mut look = |_, range: &ReadRange<'_>| {
             bytes += range.buffer.len() as u64;
-        }
+            verifier.feed(range.offset - extent.offset, range.buffer)
+        };
+        self.report.ranges += fetch(self.store, &extent.file, ranges, &mut look).await?;
         self.report.read += bytes;
-        self.report.ranges += ranges.len() as u64;
         self.io.advance(bytes);
         Ok(())
     }

@@ -8,6 +8,7 @@ use super::gather::{self, Gathered};
 use super::layout::{Grid, Order};
 use super::runs::FileRuns;
 use super::stage::Staged;
+use super::straight::Straight;
 use super::target::Target;
 use super::task::Task;
 use super::verify::Extent;
@@ -113,8 +114,13 @@ fn flat<'a>(extent: &Arc<Extent>, start: u64, bytes: &'a mut [u8], traits: &Stor
         let to_edge = ((start / step + 1) * step - start).next_multiple_of(extent.steps.unit());
         let (now, later) = rest.split_at_mut(to_edge.min(rest.len() as u64) as usize);
         let length = now.len() as u64;
-        let runs = FileRuns::One { start, length };
-        tasks.push(Task::Runs { extent: Arc::clone(extent), runs, target: Target::Bytes(now) });
+        let (extent, runs) = (Arc::clone(extent), FileRuns::One { start, length });
+        tasks.push(if extent.widen && !runs.is_whole_blocks(&extent) {
+            // What is read does not end where the memory does.
+            Task::Runs { extent, runs, target: Target::Bytes(now) }
+        } else {
+            Task::Straight(Straight::new(extent, start, now))
+        });
         start += length;
         rest = later;
     }

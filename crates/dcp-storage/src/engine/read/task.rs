@@ -6,6 +6,7 @@ use super::gather::Gathered;
 use super::reading::Reading;
 use super::runs::FileRuns;
 use super::stage::Staged;
+use super::straight::Straight;
 use super::stream::Decoding;
 use super::target::Target;
 use super::verify::Extent;
@@ -13,6 +14,8 @@ use crate::{Io, ReadReport, StorageError, Store, StoreTraits};
 
 /// What one task does.
 pub(super) enum Task<'a> {
+    /// Contiguous bytes go straight into contiguous memory.
+    Straight(Straight<'a>),
     /// Runs of an extent go where they belong.
     Runs { extent: Arc<Extent>, runs: FileRuns, target: Target<'a> },
     /// A sink is fed from slabs, since its chunk does not lie row-major.
@@ -30,6 +33,7 @@ impl Task<'_> {
             Self::Runs { target, .. } | Self::Gathered { gathered: Gathered { target, .. }, .. } => {
                 matches!(target, Target::Sink(_))
             }
+            Self::Straight(_) => false,
             Self::Staged { .. } | Self::Decoding(_) => true,
         }
     }
@@ -42,6 +46,7 @@ impl Task<'_> {
         io: &Io<'_>,
     ) -> Result<ReadReport, StorageError> {
         match self {
+            Self::Straight(straight) => straight.run(store, io).await,
             Self::Runs { extent, runs, target } => {
                 let mut reading = Reading::new(store, traits, io, &extent, runs.count() == 1);
                 reading.fill(runs, target).await?;
