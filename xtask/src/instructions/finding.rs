@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::figures::{Counts, ratio};
 
-/// More or less by so much of a figure may be the compiler, the C library, or the seeds of hash maps (which make about 0.1 %).
+/// More or less by so much of a figure may be the compiler, the C library, or the seeds of hash maps (which make less than 1 %).
 const MARGIN: f64 = 0.1;
 /// What is twice as large may take so many times as much: sorting does, anything quadratic comes to about 4.
 const GROWTH: f64 = 2.3;

@@ -57,10 +57,10 @@ fn count(shell: &Shell) -> Result<Figures, Failure> {
 fn judge(findings: &[Finding]) -> Result<(), Failure> {
     let (faults, hints): (Vec<_>, Vec<_>) = findings.iter().partition(|finding| finding.is_fault());
     hints.iter().for_each(|hint| println!("{hint}; to keep that: {ACCEPT}"));
-    if faults.is_empty() {
-        return Ok(());
-    }
+    let Some(first) = faults.first() else { return Ok(()) };
+    faults.iter().for_each(|fault| println!("*** {fault}"));
     println!("where they go: callgrind_annotate --auto=no --inclusive=yes {}/CASE", callgrind::KEPT);
     println!("if they are as they should be: {ACCEPT}");
-    Err(Failure::new(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+    let more = if faults.len() > 1 { format!(" (and {} more)", faults.len() - 1) } else { String::new() };
+    Err(Failure::new(format!("{first}{more}")))
 }
