@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::run::{Failure, Shell};
+use crate::tools;
 
 /// What makes the compiler count edges for libFuzzer.
 const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -11,7 +12,7 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-saniti
 
 /// Runs every target for a while.
 pub(crate) fn run_all(shell: &Shell, each: Duration) -> Result<(), Failure> {
-    crate::tools::need_cpp_compiler(shell)?;
+    tools::need_cpp_compiler(shell)?;
     build(shell)?;
     for target in targets(shell)? {
         run(shell, &target, each)?;
@@ -21,7 +22,7 @@ pub(crate) fn run_all(shell: &Shell, each: Duration) -> Result<(), Failure> {
 
 /// Builds all targets.
 pub(crate) fn build(shell: &Shell) -> Result<(), Failure> {
-    let host = host(shell)?;
+    let host = tools::compiler(shell)?.host;
     let mut cargo = shell.cargo(["build", "--release", "--bins", "--manifest-path", "fuzz/Cargo.toml"]);
     // A target must be named: otherwise build scripts are instrumented, too.
     cargo.args(["--target", &host, "--target-dir", TARGET_DIR]);
@@ -41,7 +42,8 @@ pub(crate) fn run(shell: &Shell, target: &str, time: Duration) -> Result<(), Fai
         let made = std::fs::create_dir_all(directory);
         made.map_err(|error| Failure::new(format!("cannot make {}: {error}", directory.display())))?;
     }
-    let mut fuzzer = shell.program(shell.root().join(TARGET_DIR).join(host(shell)?).join("release").join(target));
+    let host = tools::compiler(shell)?.host;
+    let mut fuzzer = shell.program(shell.root().join(TARGET_DIR).join(host).join("release").join(target));
     fuzzer.arg(format!("-max_total_time={}", time.as_secs().max(1)));
     // A single input that takes longer is a hang.
     fuzzer.args(["-timeout=30", "-rss_limit_mb=2048", "-max_len=16384", "-use_value_profile=1", "-verbosity=0"]);
@@ -64,14 +66,6 @@ pub(crate) fn targets(shell: &Shell) -> Result<Vec<String>, Failure> {
     }
     targets.sort();
     Ok(targets)
-}
-
-fn host(shell: &Shell) -> Result<String, Failure> {
-    let mut rustc = shell.program(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-    rustc.arg("-vV");
-    let version = shell.output(rustc)?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| Failure::new("rustc does not name its host"))
 }
 
 const TARGET_DIR: &str = "target/fuzz";

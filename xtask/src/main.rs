@@ -8,6 +8,7 @@ mod environment;
 mod examples;
 mod features;
 mod fuzz;
+mod instructions;
 mod pytorch;
 mod reader;
 mod run;
@@ -49,6 +50,12 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Count the instructions that fixed pieces of work take, and compare them with the figures that are kept.
+    Instructions {
+        /// Keep what is counted as the new figures.
+        #[arg(long)]
+        accept: bool,
+    },
     /// List the steps of `test`, the fuzz targets and the examples.
     List,
 }
@@ -60,6 +67,8 @@ fn main() -> ExitCode {
         Task::Fuzz { target, seconds } => tools::need_cpp_compiler(&shell)
             .and_then(|()| fuzz::build(&shell))
             .and_then(|()| fuzz::run(&shell, &target, Duration::from_secs(seconds))),
+        Task::Instructions { accept: false } => instructions::check(&shell),
+        Task::Instructions { accept: true } => instructions::accept(&shell),
         Task::List => list(&shell),
     };
     match outcome {
@@ -74,7 +83,7 @@ fn main() -> ExitCode {
 fn list(shell: &Shell) -> Result<(), run::Failure> {
     println!("steps of `cargo xtask test`:");
     for step in steps::STEPS {
-        println!("  {:<12}{}", step.name, step.what);
+        println!("  {:<14}{}", step.name, step.what);
     }
     println!("fuzz targets:");
     for target in fuzz::targets(shell)? {

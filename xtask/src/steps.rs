@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::run::{Failure, Shell};
-use crate::{examples, features, fuzz, pytorch, reader, servers, tools};
+use crate::{examples, features, fuzz, instructions, pytorch, reader, servers, tools};
 
 /// One thing that is checked.
 #[derive(Debug)]
@@ -30,6 +30,11 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "doc", what: "the documentation builds without warnings", run: doc },
     Step { name: "examples", what: "every example runs", run: examples::run_all },
     Step { name: "reader", what: "the reader in docs/ agrees about the fixture", run: reader::check },
+    Step {
+        name: "instructions",
+        what: "planning and indexes take no more instructions than they did",
+        run: instructions::check,
+    },
     Step { name: "pytorch", what: "PyTorch loads what is saved in its format", run: pytorch::check },
     Step { name: "servers", what: "object stores over real servers, and over failing ones", run: servers::check },
     Step { name: "fuzz", what: "each fuzz target, 20 seconds", run: fuzz_all },
@@ -62,14 +67,14 @@ pub(crate) fn run(shell: &Shell, only: &[String], skip: &[String]) -> Result<(),
 }
 
 fn sum_up(done: &[(&Step, Result<(), Failure>, Duration)], elapsed: Duration) -> Result<(), Failure> {
-    println!("\n{:<12}{:<10}{:>8}  ", "step", "result", "seconds");
+    println!("\n{:<14}{:<10}{:>8}  ", "step", "result", "seconds");
     for (step, outcome, took) in done {
         let (result, why) = match outcome {
             Ok(()) => ("ok", String::new()),
             Err(failure) if failure.is_left_out() => ("LEFT OUT", failure.to_string()),
             Err(failure) => ("FAILED", failure.to_string()),
         };
-        println!("{:<12}{result:<10}{:>8.1}  {why}", step.name, took.as_secs_f64());
+        println!("{:<14}{result:<10}{:>8.1}  {why}", step.name, took.as_secs_f64());
     }
     let named = |left_out: bool| {
         let is_it =

@@ -21,6 +21,26 @@ pub(crate) fn need_components(shell: &Shell) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The compiler.
+pub(crate) struct Compiler {
+    /// The platform that it runs on, and makes programs for.
+    pub(crate) host: String,
+    /// Its version.
+    pub(crate) release: String,
+}
+
+/// What the compiler says of itself.
+pub(crate) fn compiler(shell: &Shell) -> Result<Compiler, Failure> {
+    let mut rustc = shell.program(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    rustc.arg("-vV");
+    let version = shell.output(rustc)?;
+    let line = |start: &str| version.lines().find_map(|line| line.strip_prefix(start)).map(str::to_owned);
+    match (line("host: "), line("release: ")) {
+        (Some(host), Some(release)) => Ok(Compiler { host, release }),
+        _ => Err(Failure::new("rustc does not name its host and its release")),
+    }
+}
+
 /// Makes sure that there is a C++ compiler, of which libFuzzer is built.
 pub(crate) fn need_cpp_compiler(shell: &Shell) -> Result<(), Failure> {
     if has_cpp_compiler(shell) {
@@ -31,6 +51,20 @@ pub(crate) fn need_cpp_compiler(shell: &Shell) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new("libFuzzer needs a C++ compiler: install g++ or clang, or leave the step out (`--skip fuzz`)"))
+}
+
+/// Makes sure that there is a valgrind that works here.
+pub(crate) fn need_valgrind(shell: &Shell) -> Result<(), Failure> {
+    let works = || {
+        let mut valgrind = shell.program("valgrind");
+        valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "true"]);
+        shell.succeeds(valgrind)
+    };
+    if works() {
+        return Ok(());
+    }
+    install(shell, "valgrind");
+    if works() { Ok(()) } else { Err(Failure::left_out("there is no valgrind that works here: install valgrind")) }
 }
 
 /// Makes sure that there is a Python 3.
