@@ -53,10 +53,10 @@
 //!
 //! # What to know
 //!
-//! * What is sent to S3 is signed with its SHA-256, which takes most of the time of a save on a fast network. `AWS_UNSIGNED_PAYLOAD=true` leaves it out
-//!   (saves are about four times as fast on one machine); over `https` TLS protects the bytes all the same, and a load compares checksums in any case.
-//! * Each run of a tensor in a file is a request of its own, unless it is near to another run of the same tensor. A state of many small tensors
-//!   loads slower than its bytes alone would.
+//! * What is sent to S3 without encryption (`http`) is signed with its SHA-256, which takes most of the time of a save on a fast network. Over `https` TLS protects
+//!   the bytes, and they are not hashed; `AWS_UNSIGNED_PAYLOAD=false` has it done all the same, `true` leaves it out everywhere. A load compares checksums in any case.
+//! * What lies side by side in an object is read with one request, whatever tensors it belongs to. Only what is converted on the way, or put in order, takes
+//!   a request for each tensor.
 //! * Short runs are fetched together with what lies between them: see [`Traffic::coalesce_gap`]. Reports count it.
 //! * A process that is killed leaves the parts of its uploads, which cost money and are not listed as objects. On S3
 //!   [`unfinished`](dcp_storage::Store::unfinished) finds them (on servers that answer `ListMultipartUploads`; of others it finds none) and

@@ -41,6 +41,7 @@ fn settings(url: &BucketUrl, access: &Access, environment: &Environment) -> Resu
     // Of one who asks, all or nothing: a key of one must not meet the secret of another.
     let own_keys = says(&told, &WHO) || access.skip_signature;
     let environment_keys = !own_keys && access.profile.is_none() && says(&found, &WHO);
+    let hashing_is_settled = says(&told, &HASHING) || says(&found, &HASHING);
     let mut builder = AmazonS3Builder::new();
     if let Some(profile) = &profile {
         if !own_keys && !environment_keys {
@@ -70,7 +71,13 @@ fn settings(url: &BucketUrl, access: &Access, environment: &Environment) -> Resu
     if access.skip_signature {
         builder = builder.with_skip_signature(true);
     }
-    Ok(allow_http(builder))
+    Ok(if is_encrypted(&builder) {
+        // As Amazon's own programs do: what TLS protects need not be hashed once more, which takes most of the time of a save.
+        if hashing_is_settled { builder } else { builder.with_unsigned_payload(true) }
+    } else {
+        // Who gives an endpoint without encryption means it.
+        builder.with_allow_http(true)
+    })
 }
 
 /// As the client takes it.
@@ -89,15 +96,13 @@ const WHO: [AmazonS3ConfigKey; 7] = [
     AmazonS3ConfigKey::ContainerCredentialsFullUri,
 ];
 
-/// Who gives an endpoint without encryption means it.
-fn allow_http(builder: AmazonS3Builder) -> AmazonS3Builder {
+/// Whether what is sent is hashed and signed.
+const HASHING: [AmazonS3ConfigKey; 1] = [AmazonS3ConfigKey::UnsignedPayload];
+
+fn is_encrypted(builder: &AmazonS3Builder) -> bool {
     let endpoint = [AmazonS3ConfigKey::S3Endpoint, AmazonS3ConfigKey::Endpoint];
     let endpoint = endpoint.iter().find_map(|key| builder.get_config_value(key));
-    if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
-        builder.with_allow_http(true)
-    } else {
-        builder
-    }
+    !endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"))
 }
 
 #[cfg(test)]
@@ -224,6 +229,21 @@ mod tests {
                 "{failed:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_encrypted_is_not_hashed_unless_somebody_says_so() {
+        let url = BucketUrl::parse("s3://bucket").expect("a URL");
+        let hashes = |variables: &[(&str, &str)], access: &Access| {
+            let builder = settings(&url, access, &Environment::of(variables)).expect("settled");
+            builder.get_config_value(&AmazonS3ConfigKey::UnsignedPayload) == Some("false".to_owned())
+        };
+        let at = |endpoint: &str| Access::default().endpoint_url(endpoint);
+        assert!(!hashes(&[], &Access::default()) && !hashes(&[], &at("https://here")));
+        assert!(hashes(&[], &at("http://here")));
+        assert!(hashes(&[("AWS_UNSIGNED_PAYLOAD", "false")], &Access::default()));
+        assert!(!hashes(&[("AWS_UNSIGNED_PAYLOAD", "true")], &at("http://here")));
+        assert!(hashes(&[], &Access::default().option("aws_unsigned_payload", "false")));
     }
 
     #[test]
