@@ -3,6 +3,7 @@
 // A command line tool talks.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod cache;
 mod environment;
 mod examples;
@@ -49,6 +50,8 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Measure everything, beside the machine's own limits and PyTorch; see docs/benchmarks.md.
+    Bench(bench::Options),
     /// List the steps of `test`, the fuzz targets and the examples.
     List,
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::Fuzz { target, seconds } => tools::need_cpp_compiler(&shell)
             .and_then(|()| fuzz::build(&shell))
             .and_then(|()| fuzz::run(&shell, &target, Duration::from_secs(seconds))),
+        Task::Bench(options) => bench::run(&shell, &options),
         Task::List => list(&shell),
     };
     match outcome {
