@@ -16,7 +16,7 @@ pub(crate) fn svg(comparison: &Comparison) -> Result<Option<String>, Fault> {
     let values = || comparison.rows.iter().flat_map(|row| &row.figures).map(|figure| figure.median);
     let (least, most) = values().fold((f64::INFINITY, 0.0), |(least, most), value| (value.min(least), value.max(most)));
     // Without figures there is nothing to draw, and what is not above 0 has no logarithm.
-    if !(least > 0.0 && most.is_finite()) {
+    if !(least > 0.0 && least.is_finite() && most.is_finite()) {
         return Ok(None);
     }
     let slots = Slots { rows: comparison.rows.len() as i32, contestants: comparison.contestants.len() as i32 };
@@ -69,7 +69,7 @@ fn bars(comparison: &Comparison, slots: Slots, most: f64, area: &Area<'_>) -> Re
     let name = |at: &i32| name(at).unwrap_or_default();
     let mut mesh = chart.configure_mesh();
     mesh.disable_y_mesh().y_labels(slots.all() as usize + 1).y_label_formatter(&name).y_desc("");
-    mesh.x_desc(comparison.unit.symbol()).draw()?;
+    mesh.label_style((FONT, 12)).x_desc(comparison.unit.symbol()).draw()?;
     for (number, &who) in comparison.contestants.iter().enumerate() {
         let values = comparison.rows.iter().enumerate().filter_map(|(row, figures)| Some((row, figures.of(who)?)));
         let bar = |(row, value)| {
@@ -97,7 +97,7 @@ where
     let place = |at: &i32| place(at).map(|at| at.to_string()).unwrap_or_default();
     let mut mesh = chart.configure_mesh();
     mesh.disable_x_mesh().x_labels(last as usize + 1).x_label_formatter(&place);
-    mesh.x_desc(over).y_desc(comparison.unit.symbol()).draw()?;
+    mesh.label_style((FONT, 12)).x_desc(over).y_desc(comparison.unit.symbol()).draw()?;
     for (number, &who) in comparison.contestants.iter().enumerate() {
         let point = |(row, figures): (usize, &Row)| Some((2 * row as i32 + 1, figures.of(who)?));
         let points: Vec<_> = comparison.rows.iter().enumerate().filter_map(point).collect();
@@ -125,7 +125,7 @@ where
     Y: Ranged,
 {
     let mut labels = chart.configure_series_labels();
-    Ok(labels.position(position).background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?)
+    Ok(labels.position(position).label_font((FONT, 12)).background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?)
 }
 
 const WIDTH: u32 = 900;

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn who_did_not_take_part_has_an_empty_cell() {
-        let expected = "\nsave: 2 GiB [GB/s]\n                       plain         dcp     PyTorch\n  1 rank              \
+        let expected = "\nsave: 2 GiB [GB/s]\n                     plain         dcp     PyTorch\n  1 rank              \
                         4.00        3.90           -   dcp >= 0.9 x plain: 0.97 met; dcp >= 1 x PyTorch: not measured\n";
         assert_eq!(text(&comparison()), expected);
     }
