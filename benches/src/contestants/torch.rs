@@ -67,7 +67,7 @@ impl TorchRanks {
 impl Drop for TorchRanks {
     fn drop(&mut self) {
         self.orders = None;
-        // There is nobody to tell.
-        drop(self.process.wait());
+        // There is nobody to tell, and nothing left to be read.
+        drop(self.process.wait().and_then(|_| fs::remove_file(&self.log)));
     }
 }

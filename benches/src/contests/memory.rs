@@ -84,7 +84,7 @@ fn measure(bench: &Bench, bytes: usize, comparison: &mut Comparison) -> Result<(
 }
 
 fn this_program(bench: &Bench, task: Task, place: &Path, bytes: usize) -> Result<Used, Fault> {
-    let mut child = bench.this_program()?;
+    let mut child = bench.this_program();
     child.args(["memory", if task == Task::Save { "save" } else { "load" }]).arg(place).arg(bytes.to_string());
     Used::parse(&printed(&mut child)?)
 }

@@ -61,7 +61,7 @@ fn open(bench: &Bench, python: &Python, times: &mut Comparison, memory: &mut Com
     python.run(SCRIPT, "write", &dir, &[ranks as usize, tensors])?;
     let size = fs::metadata(dir.join(".metadata"))?.len() as usize;
     let mut turns = Turns::new(bench.repeat);
-    turns.add(DCP, "", || Used::parse(&printed(bench.this_program()?.arg("open").arg(&dir))?));
+    turns.add(DCP, "", || Used::parse(&printed(bench.this_program().arg("open").arg(&dir))?));
     turns.add_guest(TORCH, "", || Used::parse(&python.run(SCRIPT, "read", &dir, &[])?));
     let taken = turns.take()?;
     let what = format!("open {ranks} ranks x {tensors}, {}", show(size));

@@ -154,7 +154,7 @@ impl Contest<'_> {
     }
 
     fn this_program(&self, who: Ours, task: Task, job: &Job) -> Result<Used, Fault> {
-        let mut child = self.bench.this_program()?;
+        let mut child = self.bench.this_program();
         child.args(["bucket", who.name(), task.name()]).args(job.arguments()).envs(self.variables.iter().cloned());
         Used::parse(&printed(&mut child)?)
     }
