@@ -1,4 +1,4 @@
-"""Makes what `torch_convert` converts, and times PyTorch's own conversions.
+"""Makes what is converted, and times PyTorch's own conversions.
 
 usage: torch_convert.py make DIR TENSORS ROWS COLUMNS     saves DIR/dcp and DIR/model.pt
        torch_convert.py to_torch_save DIR                 DIR/dcp to DIR/torch.pt
@@ -18,6 +18,7 @@ from torch.distributed.checkpoint.format_utils import dcp_to_torch_save, torch_s
 
 
 def make(directory, tensors, rows, columns):
+    os.makedirs(directory, exist_ok=True)
     # Random bits, so that nothing on the way can be clever about them.
     state = {"model": {f"layers.{n}.weight": torch.randn(rows, columns) for n in range(tensors)}, "step": 7}
     dcp.save(state, checkpoint_id=os.path.join(directory, "dcp"))

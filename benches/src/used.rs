@@ -1,35 +1,40 @@
 //! What a process needed.
 
-use std::error::Error;
 use std::fmt;
 use std::time::Instant;
 
-/// Time, and the most memory that the process has held so far.
+use crate::Fault;
+
+/// Time, and the most memory that the process has held so far, or beyond something.
 #[derive(Clone, Copy, Debug)]
-pub struct Used {
+pub(crate) struct Used {
     /// Wall time.
-    pub seconds: f64,
-    /// Memory.
-    pub bytes: u64,
+    pub(crate) seconds: f64,
+    /// Memory; 0 where nobody asks.
+    pub(crate) bytes: u64,
 }
 
 impl Used {
     /// What this process has needed since then.
-    ///
-    /// # Errors
-    /// Where the system does not tell: on Linux it does.
-    pub fn since(start: Instant) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn since(start: Instant) -> Result<Self, Fault> {
         let seconds = start.elapsed().as_secs_f64();
         let status = std::fs::read_to_string("/proc/self/status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no peak of memory")?;
         Ok(Self { seconds, bytes: line.trim().trim_end_matches(" kB").parse::<u64>()? << 10 })
     }
 
+    /// Time alone.
+    pub(crate) fn time(seconds: f64) -> Self {
+        Self { seconds, bytes: 0 }
+    }
+
+    /// What was needed since an earlier look; memory beyond what there was.
+    pub(crate) fn beyond(self, before: Self) -> Self {
+        Self { seconds: self.seconds - before.seconds, bytes: self.bytes.saturating_sub(before.bytes) }
+    }
+
     /// What another process has printed.
-    ///
-    /// # Errors
-    /// For anything else.
-    pub fn parse(printed: &[u8]) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn parse(printed: &[u8]) -> Result<Self, Fault> {
         let (seconds, bytes) = serde_json::from_slice(printed)?;
         Ok(Self { seconds, bytes })
     }

@@ -24,9 +24,14 @@ fn features(shell: &Shell) -> Result<Vec<String>, Failure> {
 
 /// What cargo knows of a package of the workspace.
 pub(crate) fn package(shell: &Shell, name: &str) -> Result<Value, Failure> {
-    let metadata = shell.output(shell.cargo(["metadata", "--no-deps", "--format-version", "1"]))?;
-    let mut metadata: Value = serde_json::from_str(&metadata).map_err(|error| Failure::new(error.to_string()))?;
+    let mut metadata = metadata(shell)?;
     let packages = metadata["packages"].as_array_mut();
     let found = packages.and_then(|packages| packages.iter_mut().find(|package| package["name"] == name));
     found.map(Value::take).ok_or_else(|| Failure::new(format!("the workspace has no package {name}")))
+}
+
+/// What cargo knows of the workspace.
+pub(crate) fn metadata(shell: &Shell) -> Result<Value, Failure> {
+    let metadata = shell.output(shell.cargo(["metadata", "--no-deps", "--format-version", "1"]))?;
+    serde_json::from_str(&metadata).map_err(|error| Failure::new(error.to_string()))
 }

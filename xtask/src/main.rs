@@ -3,6 +3,7 @@
 // A command line tool talks.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod bench;
 mod cache;
 mod environment;
 mod examples;
@@ -56,6 +57,8 @@ enum Task {
         #[arg(long)]
         accept: bool,
     },
+    /// Measure everything, beside the machine's own limits and PyTorch; see docs/benchmarks.md.
+    Bench(bench::Options),
     /// List the steps of `test`, the fuzz targets and the examples.
     List,
 }
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
             .and_then(|()| fuzz::run(&shell, &target, Duration::from_secs(seconds))),
         Task::Instructions { accept: false } => instructions::check(&shell),
         Task::Instructions { accept: true } => instructions::accept(&shell),
+        Task::Bench(options) => bench::run(&shell, &options),
         Task::List => list(&shell),
     };
     match outcome {

@@ -6,6 +6,7 @@ mod server;
 
 use crate::pytorch;
 use crate::run::{Failure, Shell};
+pub(crate) use s3s::installed as s3_program;
 use server::Server;
 
 /// A server with something in it to write to.

@@ -1,7 +1,7 @@
 //! `s3s-fs`: S3 over a folder.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Serving;
 use super::server::Server;
@@ -45,7 +45,8 @@ pub(super) fn start(shell: &Shell) -> Result<Serving, Failure> {
     Ok(Serving { _server: server, environment })
 }
 
-fn installed(shell: &Shell) -> Result<std::path::PathBuf, Failure> {
+/// The program, which is compiled if it is not there yet.
+pub(crate) fn installed(shell: &Shell) -> Result<PathBuf, Failure> {
     let kept =
         Kept { name: &format!("s3s-fs-{VERSION}"), what: "an S3 server (compiled in some minutes)", room: 2 << 20 };
     let program = |place: &Path| place.join("bin/s3s-fs");
