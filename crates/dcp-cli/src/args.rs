@@ -77,7 +77,82 @@ pub(crate) enum Command {
     Gc(Gc),
     /// Make of a checkpoint of several files the one file that Lightning (Fabric, the Trainer) or `torch.load` loads.
     Consolidate(Consolidate),
+    /// Measure what saving and loading cost on this machine.
+    #[command(subcommand)]
+    Bench(Bench),
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Plan a save by many ranks and a load, all ranks in one process. No data is written.
+    Plan(BenchPlan),
+    /// Write and read some bytes at a place, plainly and as a checkpoint.
+    Io(BenchIo),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = BENCH_PLAN_HELP)]
+pub(crate) struct BenchPlan {
+    /// How many ranks save.
+    #[arg(long, value_name = "R", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) ranks: u32,
+    /// How many tensors they save.
+    #[arg(long, value_name = "T", default_value_t = 1000)]
+    pub(crate) tensors: usize,
+    /// Let each rank name the regions that it has, without a mesh.
+    #[arg(long)]
+    pub(crate) explicit: bool,
+    /// How many ranks load (three quarters of R unless told). One of them is looked at.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub(crate) load_ranks: Option<u32>,
+    /// Write JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = BENCH_IO_HELP)]
+pub(crate) struct BenchIo {
+    /// Where: a directory or a URL. Below it everything goes under a new name, and is removed again.
+    #[arg(value_name = "PLACE")]
+    pub(crate) place: OsString,
+    /// How much to write and read at a time, as 256M or 4G. It takes as much memory.
+    #[arg(long, value_name = "SIZE", default_value = "1G", value_parser = crate::units::parse_bytes)]
+    pub(crate) bytes: u64,
+    /// How many objects to write or read at once.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
+    /// How often; the medians are told.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
+    pub(crate) repeat: u16,
+    /// Write JSON, for programs.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const BENCH_IO_HELP: &str = "\
+In turns: objects are put and got plainly, streamed and by ranges, through the same store as checkpoints are; and the same bytes are saved as a checkpoint of the native format \
+and loaded, with checksums compared and without. (Saves always take checksums.) What is put or saved is durable when the time is taken; what is got or loaded may come out of \
+the memory of the system.
+
+With --json the output is one object: location, bytes, jobs, repeat, lines (objects with name, seconds, bytes, gb_per_s: 10^9 bytes), save_ratio (the speed of a save as a share of that of \
+plain puts), load_ratio, load_unchecked_ratio, peak_bytes (of the process; null where the system does not tell).
+
+What was written is removed also after an error. If the process is killed, what is left is in PLACE under a name that starts with dcpctl-bench-.";
+
+impl BenchPlan {
+    pub(crate) fn load_ranks(&self) -> u32 {
+        self.load_ranks.unwrap_or((self.ranks / 4 * 3).max(1))
+    }
+}
+
+const BENCH_PLAN_HELP: &str = "\
+Each rank does what it would on its own, and the coordinator hears and plans as it would; what ranks do at the same time where each has a machine is done here one rank after \
+the other, on as many cores as there are. The phases: local plans (of all ranks: states are flattened and declared), exchange (digests of all, each distinct declaration once, the plan), \
+global plan, layouts (all ranks lay out their files), index written, index read, load plan (of one rank that loads rows of each tensor).
+
+With --json the output is one object: ranks, tensors, explicit, shards (parts of tensors that all ranks have), phases (objects with name and seconds), save_seconds (all \
+phases of a save), open_seconds, load_plan_seconds, index_bytes, plan_bytes (as it is sent), peak_bytes (of the process; null where the system does not tell).";
 
 #[derive(Args, Debug)]
 pub(crate) struct Demo {

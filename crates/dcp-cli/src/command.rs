@@ -14,7 +14,7 @@ use dcp::{Error, Format, Location, Store};
 use crate::args::{Arguments, Command, Convert};
 use crate::convert::Rewriting;
 use crate::failure::Failure;
-use crate::{consolidate, convert, demo, diff, gc, inspect, ls, reshard, verify};
+use crate::{bench, consolidate, convert, demo, diff, gc, inspect, ls, reshard, verify};
 
 /// The command `dcpctl`, with the URL schemes that it knows.
 #[derive(Default)]
@@ -120,6 +120,7 @@ impl<'a> Run<'a> {
             Command::Ls(args) => ls::ls(self.location(&args.place)?, opener, args, out).map(fine),
             Command::Gc(args) => gc::gc(self.location(&args.place)?, opener, args, out).map(fine),
             Command::Verify(args) => verify::verify(self.location(&args.checkpoint)?, opener, args, out).map(fine),
+            Command::Bench(args) => bench::bench(args, |place| self.location(place), out).map(fine),
             Command::Diff(args) => {
                 diff::diff([self.location(&args.left)?, self.location(&args.right)?], opener, args, out)
             }

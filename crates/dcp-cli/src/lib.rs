@@ -19,6 +19,7 @@
 //! ```
 
 mod args;
+mod bench;
 mod columns;
 mod command;
 mod consolidate;

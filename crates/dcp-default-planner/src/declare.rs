@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 
 use dcp_planner::{PlanContext, PlanError};
 use dcp_types::{
-    DeviceMesh, Digest, FlatState, LocalTensor, PlanPart, Rank, RegionsDecl, SavePlan, Sharding, Source, StateLeaf,
-    StatePath, TensorDecl, TensorSpec, TypesError, Value, ValueDecl,
+    DeviceMesh, Digest, FlatState, LocalTensor, PlanPart, Rank, RegionDecl, SavePlan, Sharding, ShardingDecl, Source,
+    StateLeaf, StatePath, TensorDecl, TensorSpec, TypesError, Value, ValueDecl,
 };
 
 pub(crate) fn declare(state: &FlatState<'_>, ctx: &PlanContext) -> Result<SavePlan, PlanError> {
-    let mut declarations = Declarations::default();
+    let mut declarations = Declarations { tensors: Vec::with_capacity(state.len()), ..Declarations::default() };
     for (fqn, (path, leaf)) in state {
         let declared = match leaf {
             StateLeaf::Tensor(tensor) => declarations.tensor(path, tensor, ctx.rank),
@@ -37,7 +38,7 @@ struct Declarations<'a> {
     memory: HashMap<*const u8, (&'a TensorSpec, u32)>,
     meshes: Meshes<'a>,
     tensors: Vec<TensorDecl>,
-    regions: Vec<RegionsDecl>,
+    regions: Vec<RegionDecl>,
     values: Vec<ValueDecl>,
 }
 
@@ -50,16 +51,16 @@ impl<'a> Declarations<'a> {
         spec.check_buffer(rank, dtype, &extents)?;
         let (path, dtype, shape) = (path.clone(), spec.dtype(), spec.shape().clone());
         let sharding = match spec.sharding() {
-            Sharding::Mesh(grid) => Some((self.meshes.number(grid.mesh()), grid.placements().to_vec())),
+            Sharding::Mesh(grid) => ShardingDecl::Mesh(self.meshes.number(grid.mesh()), grid.shared_placements()),
             Sharding::Regions(parts) => {
-                let regions = parts.iter().map(|part| part.region.clone()).collect();
-                self.regions.push(RegionsDecl { path, dtype, shape, regions });
-                return Ok(());
+                let tensor = u32::try_from(self.tensors.len()).unwrap_or(u32::MAX);
+                self.regions.extend(parts.iter().map(|part| RegionDecl { tensor, region: part.region.clone() }));
+                ShardingDecl::Regions
             }
             // Also what may be added to the enum: to whoever does not know it, it is a tensor that each rank has whole.
-            _ => None,
+            _ => ShardingDecl::Replicated,
         };
-        let tied = self.tied(tensor);
+        let tied = if sharding == ShardingDecl::Regions { None } else { self.tied(tensor) };
         self.tensors.push(TensorDecl { path, dtype, shape, sharding, tied });
         Ok(())
     }
@@ -92,14 +93,23 @@ impl<'a> Declarations<'a> {
 struct Meshes<'a> {
     list: Vec<DeviceMesh>,
     numbers: HashMap<&'a DeviceMesh, u32>,
+    /// Of the tensor before. Most are on one mesh, and to look up a mesh of many ranks takes long.
+    last: Option<(&'a Arc<DeviceMesh>, u32)>,
 }
 
 impl<'a> Meshes<'a> {
-    fn number(&mut self, mesh: &'a DeviceMesh) -> u32 {
+    fn number(&mut self, mesh: &'a Arc<DeviceMesh>) -> u32 {
+        if let Some((last, number)) = self.last
+            && Arc::ptr_eq(last, mesh)
+        {
+            return number;
+        }
         let next = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        *self.numbers.entry(mesh).or_insert_with(|| {
-            self.list.push(mesh.clone());
+        let number = *self.numbers.entry(mesh).or_insert_with(|| {
+            self.list.push(DeviceMesh::clone(mesh));
             next
-        })
+        });
+        self.last = Some((mesh, number));
+        number
     }
 }

@@ -113,16 +113,16 @@ impl Format for NativeFormat {
         }
     }
 
-    fn check(&self, _: &GlobalPlan) -> Result<(), StorageError> {
+    fn check(&self, plan: &GlobalPlan) -> Result<(), StorageError> {
+        let mut tensors = plan.metadata().entries().filter_map(|(fqn, entry)| Some((fqn, entry.as_tensor()?)));
+        if let Some((fqn, _)) = tensors.find(|(_, tensor)| !index::can_hold(tensor)) {
+            return Err(unsupported(&format!("{fqn}: too many strided shards")));
+        }
         self.transforms.check().map_err(|what| unsupported(&what))
     }
 
     fn lay_out(&self, plan: &GlobalPlan, rank: Rank, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
         let too_large = || unsupported(&format!("the files of rank {rank}"));
-        let mut tensors = plan.metadata().entries().filter_map(|(fqn, entry)| Some((fqn, entry.as_tensor()?)));
-        if let Some((fqn, _)) = tensors.find(|(_, tensor)| !index::can_hold(tensor)) {
-            return Err(unsupported(&format!("{fqn}: too many strided shards")));
-        }
         let files = self.rule.files_of(plan, rank).ok_or_else(too_large)?;
         files.into_iter().map(|file| self.layout(file, rank, generation)).collect()
     }

@@ -24,6 +24,9 @@ pub struct DeviceMesh {
     ranks: RankList,
 }
 
+/// A place in a mesh: one index per dimension.
+pub(crate) type Coordinate = SmallVec<[u32; 4]>;
+
 /// Which rank stands at which (row-major) position.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,10 +122,15 @@ impl DeviceMesh {
     /// The coordinate of a rank; `None` if it is not in the mesh.
     #[must_use]
     pub fn coordinate_of(&self, rank: Rank) -> Option<Vec<u32>> {
+        self.locate(rank).map(Coordinate::into_vec)
+    }
+
+    /// The same on the stack: asked for each tensor of a rank.
+    pub(crate) fn locate(&self, rank: Rank) -> Option<Coordinate> {
         match &self.ranks {
             RankList::Affine { start, strides } => {
                 let mut rest = rank.checked_sub(*start)?;
-                let mut coordinate = vec![0; self.shape.len()];
+                let mut coordinate = Coordinate::from_elem(0, self.shape.len());
                 for dim in by_descending_stride(strides) {
                     // A dimension of one rank has stride 0.
                     if self.shape[dim] > 1 {
@@ -205,8 +213,8 @@ fn dot(coordinate: &[u32], strides: &[u32]) -> u32 {
     coordinate.iter().zip(strides).map(|(c, stride)| c * stride).sum()
 }
 
-fn unravel(mut position: u64, shape: &[u32]) -> Vec<u32> {
-    let mut coordinate = vec![0; shape.len()];
+fn unravel(mut position: u64, shape: &[u32]) -> Coordinate {
+    let mut coordinate = Coordinate::from_elem(0, shape.len());
     for dim in (0..shape.len()).rev() {
         let ways = u64::from(shape[dim]);
         coordinate[dim] = u32::try_from(position % ways).unwrap_or(0);

@@ -105,6 +105,21 @@ pub enum Segment {
     TupleItem(u32),
 }
 
+impl Segment {
+    /// Puts one step more at the end of a flat name.
+    pub(crate) fn append_to(&self, name: &mut String, is_first: bool) {
+        if !is_first {
+            name.push('.');
+        }
+        // Writing to a string cannot fail.
+        let _ = match self {
+            Self::Key(DictKey::Str(key)) => name.write_str(key),
+            Self::Key(key) => write!(name, "{key}"),
+            Self::Item(index) | Self::TupleItem(index) => write!(name, "{index}"),
+        };
+    }
+}
+
 /// A place in a state tree: the steps that lead to it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -114,6 +129,11 @@ impl StatePath {
     /// The place that these steps lead to.
     #[must_use]
     pub fn new(segments: Vec<Segment>) -> Self {
+        Self(segments.into())
+    }
+
+    /// The place that these steps lead to.
+    pub(crate) fn of(segments: &[Segment]) -> Self {
         Self(segments.into())
     }
 
@@ -128,14 +148,7 @@ impl StatePath {
     pub fn fqn(&self) -> Fqn {
         let mut name = String::new();
         for (number, segment) in self.0.iter().enumerate() {
-            if number > 0 {
-                name.push('.');
-            }
-            // Writing to a string cannot fail.
-            let _ = match segment {
-                Segment::Key(key) => write!(name, "{key}"),
-                Segment::Item(index) | Segment::TupleItem(index) => write!(name, "{index}"),
-            };
+            segment.append_to(&mut name, number == 0);
         }
         name.into()
     }

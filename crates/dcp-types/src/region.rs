@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::shape::{Dims, WireDims, check_extents};
 use crate::{Shape, TypesError};
@@ -17,8 +17,8 @@ use crate::{Shape, TypesError};
 /// assert_eq!(left.to_string(), "[0:4, 0:6]");
 /// # Ok::<(), dcp_types::TypesError>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "(WireDims, WireDims)", into = "(Dims, Dims)")]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "(WireDims, WireDims)")]
 pub struct Region {
     offsets: Dims,
     sizes: Dims,
@@ -105,6 +105,14 @@ impl Region {
             both.sizes[dim] = end - start;
         }
         Some(both)
+    }
+
+    /// Whether the regions share an element.
+    #[must_use]
+    #[inline]
+    pub fn meets(&self, other: &Self) -> bool {
+        let meets = |dim: usize| self.offsets[dim].max(other.offsets[dim]) < self.end(dim).min(other.end(dim));
+        self.ndim() == other.ndim() && (0..self.ndim()).all(meets)
     }
 
     /// Whether `inner` lies inside this region. An empty one lies where its offsets are.
@@ -215,9 +223,9 @@ impl TryFrom<(WireDims, WireDims)> for Region {
     }
 }
 
-impl From<Region> for (Dims, Dims) {
-    fn from(region: Region) -> Self {
-        (region.offsets, region.sizes)
+impl Serialize for Region {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (self.offsets(), self.sizes()).serialize(serializer)
     }
 }
 

@@ -149,12 +149,19 @@ impl TensorSpec {
         if dtype != self.dtype {
             return Err(TypesError::LocalDType { expected: self.dtype, found: dtype });
         }
-        if let Some(expected) = self.local_shape(rank) {
-            let fits = expected == extents || expected.contains(&0) && extents.contains(&0);
-            return if fits { Ok(()) } else { Err(TypesError::LocalShape { expected, found: extents.to_vec() }) };
+        let expected = match &self.sharding {
+            Sharding::Replicated => Some(self.shape.dims().into()),
+            Sharding::Mesh(grid) => grid.local_extents(rank),
+            Sharding::Regions(_) => None,
+        };
+        if let Some(expected) = expected {
+            let fits = *expected == *extents || expected.contains(&0) && extents.contains(&0);
+            let mismatch = || TypesError::LocalShape { expected: expected.to_vec(), found: extents.to_vec() };
+            return if fits { Ok(()) } else { Err(mismatch()) };
         }
-        for HeldPart { region, place } in self.parts(rank) {
-            let in_buffer = match &place {
+        let Sharding::Regions(parts) = &self.sharding else { return Ok(()) };
+        for HeldPart { region, place } in parts.iter().filter(|part| !part.region.is_empty()) {
+            let in_buffer = match place {
                 BufferPlace::Box(offsets) => Region::new(offsets.iter().copied(), region.sizes().iter().copied())?,
                 BufferPlace::Flat(_) if extents.len() != 1 => return Err(TypesError::NotFlat),
                 BufferPlace::Flat(start) => Region::new([*start], [region.numel()])?,

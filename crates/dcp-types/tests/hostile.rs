@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::fmt::Debug;
 
 use dcp_types::{
-    DeviceMesh, GlobalPlan, PlanPart, RankSet, Region, RegionsDecl, Shape, StatePath, TensorDecl, TypesError, Value,
-    ValueDecl, strategies,
+    DeviceMesh, GlobalPlan, PlanPart, RankSet, Region, RegionDecl, Shape, ShardingDecl, StatePath, TensorDecl,
+    TypesError, Value, ValueDecl, strategies,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -94,7 +94,7 @@ fn decode_all(bytes: &[u8]) {
         same_again(&region);
     }
     part::<TensorDecl>(bytes);
-    part::<RegionsDecl>(bytes);
+    part::<RegionDecl>(bytes);
     part::<ValueDecl>(bytes);
     part::<DeviceMesh>(bytes);
 }
@@ -124,16 +124,15 @@ fn declarations() -> impl Strategy<Value = Vec<u8>> {
             path,
             dtype,
             shape: grid.shape().clone(),
-            sharding: Some((0, grid.placements().to_vec())),
+            sharding: ShardingDecl::Mesh(0, grid.placements().into()),
             tied: None,
         };
-        let regions =
-            |path: StatePath| RegionsDecl { path, dtype, shape: tiling.shape.clone(), regions: tiling.held_by(0) };
+        let region = |(tensor, region)| RegionDecl { tensor, region };
         let value = |path: StatePath| ValueDecl { object: false, content: dcp_types::Digest::of(b"17"), path };
         let paths = paths.into_iter();
         match kind {
             0 => encoded(paths.map(tensor).collect()),
-            1 => encoded(paths.map(regions).collect()),
+            1 => encoded((0..).zip(tiling.held_by(0)).map(region).collect()),
             2 => encoded(paths.map(value).collect()),
             _ => encoded(vec![grid.mesh().as_ref().clone()]),
         }

@@ -65,6 +65,22 @@ impl Location {
         self.open(|path| on_disk(path, path.is_file(), true, self.cold), None)
     }
 
+    /// The store that this place is, taken for a directory, whatever is there now. `fsync` says whether what is written on a file system
+    /// is to survive a crash of the machine.
+    ///
+    /// ```
+    /// use dcp::{Location, Store};
+    /// let store = Location::from("runs/step-7").directory(true)?;
+    /// assert!(store.location().ends_with("runs/step-7"));
+    /// # Ok::<(), dcp::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Location`] if there is no store for a URL, [`Error::MissingFeature`], and whatever opening a bucket reports.
+    pub fn directory(&self, fsync: bool) -> Result<Arc<dyn Store>, Error> {
+        self.open(|path| on_disk(path, false, fsync, self.cold), Some(false))
+    }
+
     /// The store for a checkpoint of this format, whatever is at this place now. `fsync` says whether what is written on a file system
     /// is to survive a crash of the machine.
     pub(crate) fn store_for(&self, format: &dyn Format, fsync: bool) -> Result<Arc<dyn Store>, Error> {

@@ -6,6 +6,7 @@ mod failures;
 mod fits;
 mod planners;
 mod plug;
+mod replanning;
 mod reuse;
 mod round_trip;
 mod slices;

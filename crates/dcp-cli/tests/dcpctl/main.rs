@@ -1,5 +1,6 @@
 //! The command as a process: what it prints, and how it exits.
 
+mod bench;
 #[cfg(feature = "s3")]
 mod buckets;
 mod consolidate;

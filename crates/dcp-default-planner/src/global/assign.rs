@@ -1,9 +1,10 @@
 //! Which of the ranks that could write a chunk does.
 
 use std::cmp::Reverse;
+use std::rc::Rc;
 
 use dcp_planner::PlanError;
-use dcp_types::{Fqn, Owners, Rank, ShardGrid};
+use dcp_types::{Fqn, Owners, Rank, Region, ShardGrid};
 
 use super::layout::{Candidates, Placed};
 use super::table::Table;
@@ -11,10 +12,11 @@ use crate::Dedup;
 
 /// The owners of each leaf; `ranks` are all ranks by position.
 pub(super) fn assign(placed: &[Placed<'_>], ranks: &[Rank], dedup: Dedup) -> Result<Vec<Owners>, PlanError> {
-    let slots: Vec<Slot<'_>> = placed.iter().flat_map(slots).collect();
+    // Made anew where they are needed: there can be millions.
+    let slots = || placed.iter().flat_map(slots);
     let picks = match dedup {
-        Dedup::Lowest => slots.iter().map(|slot| slot.lowest(&mut Vec::new())).collect::<Result<Vec<_>, _>>()?,
-        Dedup::Balanced => balance(&slots, ranks.len())?,
+        Dedup::Lowest => slots().map(|slot| slot.lowest(&mut Vec::new())).collect::<Result<Vec<_>, _>>()?,
+        Dedup::Balanced => balance(slots, ranks.len())?,
     };
     let mut picks = picks.into_iter();
     let mut next = || picks.next().unwrap_or(0);
@@ -46,47 +48,55 @@ struct Sharded<'a> {
 }
 
 /// One for each chunk, or one for all shards of a mesh.
-fn slots<'a>(leaf: &'a Placed<'_>) -> Vec<Slot<'a>> {
-    let Placed::Tensor(tensor) = leaf else { return Vec::new() };
-    let bytes = tensor.dtype.size();
-    match &tensor.chunks {
-        Candidates::Whole(candidates) => vec![Slot::Rank { candidates, bytes: tensor.shape.numel() * bytes }],
-        Candidates::Grid(grid, table) => vec![Slot::Replica(Sharded { fqn: tensor.fqn, grid, table, bytes })],
-        Candidates::List(list, candidates) => {
-            let chunk = |(region, candidates): (&dcp_types::Region, &'a std::rc::Rc<[u32]>)| Slot::Rank {
-                candidates,
-                bytes: region.numel() * bytes,
-            };
-            list.regions().iter().zip(candidates).map(chunk).collect()
+fn slots<'a>(leaf: &'a Placed<'_>) -> impl Iterator<Item = Slot<'a>> {
+    let (mut only, mut listed) = (None, None);
+    if let Placed::Tensor(tensor) = leaf {
+        let bytes = tensor.dtype.size();
+        match &tensor.chunks {
+            Candidates::Whole(candidates) => {
+                only = Some(Slot::Rank { candidates, bytes: tensor.shape.numel() * bytes })
+            }
+            Candidates::Grid(grid, table) => {
+                only = Some(Slot::Replica(Sharded { fqn: tensor.fqn, grid, table, bytes }));
+            }
+            Candidates::List(list, candidates) => {
+                let chunk = move |(region, candidates): (&Region, &'a Rc<[u32]>)| Slot::Rank {
+                    candidates,
+                    bytes: region.numel() * bytes,
+                };
+                listed = Some(list.regions().iter().zip(candidates).map(chunk));
+            }
         }
     }
+    only.into_iter().chain(listed.into_iter().flatten())
 }
 
 /// Picks for all slots, so that no rank has much more to write than another. The rule is that of [`Dedup::Balanced`].
-fn balance(slots: &[Slot<'_>], ranks: usize) -> Result<Vec<usize>, PlanError> {
+fn balance<'a, I: Iterator<Item = Slot<'a>>>(slots: impl Fn() -> I, ranks: usize) -> Result<Vec<usize>, PlanError> {
     let mut sizes = Vec::new();
-    let mut picks = Vec::with_capacity(slots.len());
+    let mut picks = Vec::new();
     let mut open = Vec::new();
-    for (number, slot) in slots.iter().enumerate() {
-        picks.push(slot.lowest(&mut sizes)?);
-        if slot.has_choice(picks[number], &mut sizes) {
-            open.push(number);
+    for (number, slot) in slots().enumerate() {
+        let lowest = slot.lowest(&mut sizes)?;
+        picks.push(lowest);
+        if slot.has_choice(lowest, &mut sizes) {
+            open.push((number, slot));
         }
     }
     if open.is_empty() {
         return Ok(picks);
     }
     let mut loads = Loads { bytes: vec![0; ranks], sizes };
-    let mut forced = open.iter().copied().peekable();
-    for (number, slot) in slots.iter().enumerate() {
-        if forced.next_if_eq(&number).is_none() {
-            loads.add(slot, picks[number]);
+    let mut free = open.iter().map(|(number, _)| *number).peekable();
+    for (number, slot) in slots().enumerate() {
+        if free.next_if_eq(&number).is_none() {
+            loads.add(&slot, picks[number]);
         }
     }
     // Stable: ties stay in the order of the entries.
-    open.sort_by_key(|&number| Reverse(slots[number].weight()));
-    for number in open {
-        picks[number] = loads.place(&slots[number], picks[number]);
+    open.sort_by_key(|(_, slot)| Reverse(slot.weight()));
+    for (number, slot) in open {
+        picks[number] = loads.place(&slot, picks[number]);
     }
     Ok(picks)
 }

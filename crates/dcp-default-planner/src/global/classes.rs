@@ -1,9 +1,10 @@
 //! Ranks that declare the same.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use dcp_planner::Declared;
-use dcp_types::{DeviceMesh, Digest, PlanPart, Rank, RankSet, RegionsDecl, SavePlan, TensorDecl, ValueDecl};
+use dcp_types::{DeviceMesh, PlanPart, Rank, RankSet, RegionDecl, SavePlan, TensorDecl, ValueDecl};
 
 /// What is declared, each part once, with the ranks that declare it.
 pub(super) struct Classes<'a> {
@@ -12,7 +13,8 @@ pub(super) struct Classes<'a> {
     /// What declares what, by ascending lowest rank.
     pub(super) groups: Vec<Group<'a>>,
     pub(super) tensors: Vec<Class<'a, TensorDecl>>,
-    pub(super) regions: Vec<Class<'a, RegionsDecl>>,
+    /// Equal also in the tensors, by whose numbers they go.
+    pub(super) regions: Vec<Class<'a, RegionDecl>>,
     pub(super) values: Vec<Class<'a, ValueDecl>>,
 }
 
@@ -38,9 +40,10 @@ impl<'a> Classes<'a> {
     pub(super) fn new(declared: &'a [Declared]) -> Self {
         let mut declared: Vec<_> = declared.iter().filter(|declared| !declared.ranks.is_empty()).collect();
         declared.sort_by_key(|declared| declared.ranks.first());
-        let (tensors, of_tensors) = classes(&declared, |plan| &plan.tensors);
-        let (regions, of_regions) = classes(&declared, |plan| &plan.regions);
-        let (values, of_values) = classes(&declared, |plan| &plan.values);
+        let (tensors, of_tensors) = classes(&declared, |plan| &plan.tensors, |plan| plan.tensors.digest());
+        let of_both = |plan: &SavePlan| (plan.tensors.digest(), plan.regions.digest());
+        let (regions, of_regions) = classes(&declared, |plan| &plan.regions, of_both);
+        let (values, of_values) = classes(&declared, |plan| &plan.values, |plan| plan.values.digest());
         let group = |(number, declared): (usize, &&'a Declared)| Group {
             declared,
             tensors: of_tensors[number],
@@ -57,14 +60,15 @@ impl<'a> Classes<'a> {
     }
 }
 
-/// The classes of one part, in order of lowest rank, and the class of each group.
-fn classes<'a, T>(
+/// The classes of one part, told apart by a key, in order of lowest rank, and the class of each group.
+fn classes<'a, T, K: Hash + Eq>(
     declared: &[&'a Declared],
     part: impl Fn(&SavePlan) -> &PlanPart<T>,
+    key: impl Fn(&SavePlan) -> K,
 ) -> (Vec<Class<'a, T>>, Vec<usize>) {
-    let (members, class_of) = group_by_digest(declared, |declared| part(&declared.plan).digest());
+    let (members, class_of) = group_by(declared, |declared| key(&declared.plan));
     let class = |members: Vec<&'a Declared>| {
-        let (by_meshes, _) = group_by_digest(&members, |declared| declared.plan.meshes.digest());
+        let (by_meshes, _) = group_by(&members, |declared| declared.plan.meshes.digest());
         let by_meshes = by_meshes.iter().map(|same| (same[0].plan.meshes.items(), union(same))).collect();
         let ranks = union(&members);
         Class { items: part(&members[0].plan).items(), first: ranks.first().unwrap_or(0), ranks, by_meshes }
@@ -72,16 +76,16 @@ fn classes<'a, T>(
     (members.into_iter().map(class).collect(), class_of)
 }
 
-/// Never empty groups of those with one digest, by first appearance, and the number of each one's group.
-fn group_by_digest<'a>(
+/// Never empty groups of those with one key, by first appearance, and the number of each one's group.
+fn group_by<'a, K: Hash + Eq>(
     declared: &[&'a Declared],
-    digest: impl Fn(&Declared) -> Digest,
+    key: impl Fn(&Declared) -> K,
 ) -> (Vec<Vec<&'a Declared>>, Vec<usize>) {
     let mut numbers = HashMap::new();
     let mut groups: Vec<Vec<&Declared>> = Vec::new();
     let mut number_of = Vec::with_capacity(declared.len());
     for &one in declared {
-        let number = *numbers.entry(digest(one)).or_insert(groups.len());
+        let number = *numbers.entry(key(one)).or_insert(groups.len());
         if number == groups.len() {
             groups.push(Vec::new());
         }

@@ -44,7 +44,8 @@ impl PlacedTensor<'_> {
 }
 
 pub(super) fn place<'a>(leaves: &'a [Leaf<'_>], classes: &Classes<'_>) -> Result<Vec<Placed<'a>>, PlanError> {
-    let mut placing = Placing { classes, meshes: Meshes::default(), tables: HashMap::new(), positions: HashMap::new() };
+    let mut placing =
+        Placing { classes, meshes: Meshes::default(), tables: HashMap::new(), positions: Default::default() };
     leaves.iter().map(|leaf| placing.leaf(leaf)).collect()
 }
 
@@ -54,12 +55,12 @@ struct Placing<'c, 'd> {
     meshes: Meshes,
     /// By the number of the mesh, and by which of its dimensions replicate.
     tables: HashMap<(usize, Vec<bool>), Rc<Table>>,
-    /// The positions of the ranks of several classes together.
-    positions: HashMap<(Part, Vec<usize>), Rc<[u32]>>,
+    /// The positions of the ranks of several classes together, by the part that they are classes of.
+    positions: [HashMap<Vec<usize>, Rc<[u32]>>; 2],
 }
 
 /// Which classes numbers refer to.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 enum Part {
     Tensors,
     Regions,
@@ -75,7 +76,7 @@ impl Placing<'_, '_> {
         let chunks = match layout {
             Layout::Replicated(classes) => Candidates::Whole(self.positions(Part::Tensors, classes)),
             Layout::Mesh(placements, uses) => self.grid(fqn, shape, placements, uses)?,
-            Layout::Regions(parts) => self.list(fqn, shape, parts)?,
+            Layout::Regions(held) => self.list(fqn, shape, held)?,
         };
         Ok(Placed::Tensor(PlacedTensor { fqn, dtype, shape, chunks }))
     }
@@ -99,15 +100,15 @@ impl Placing<'_, '_> {
     }
 
     /// Regions that several ranks have are replicas of one chunk.
-    fn list(&mut self, fqn: &Fqn, shape: &Shape, parts: &[(usize, &[Region])]) -> Result<Candidates, PlanError> {
-        let mut held: Vec<(&Region, usize)> =
-            parts.iter().flat_map(|(class, regions)| regions.iter().map(|region| (region, *class))).collect();
-        held.retain(|(region, _)| !region.is_empty());
+    fn list(&mut self, fqn: &Fqn, shape: &Shape, held: &[(&Region, usize)]) -> Result<Candidates, PlanError> {
+        let mut held = held.to_vec();
         held.sort_unstable();
         held.dedup();
-        let (mut regions, mut candidates) = (Vec::new(), Vec::new());
+        let (mut regions, mut candidates) = (Vec::with_capacity(held.len()), Vec::with_capacity(held.len()));
+        let mut classes = Vec::new();
         for copies in held.chunk_by(|one, next| one.0 == next.0) {
-            let classes: Vec<usize> = copies.iter().map(|(_, class)| *class).collect();
+            classes.clear();
+            classes.extend(copies.iter().map(|(_, class)| *class));
             regions.push(copies[0].0.clone());
             candidates.push(self.positions(Part::Regions, &classes));
         }
@@ -119,18 +120,18 @@ impl Placing<'_, '_> {
     }
 
     fn positions(&mut self, part: Part, classes: &[usize]) -> Rc<[u32]> {
-        let all = self.classes;
-        let known = self.positions.entry((part, classes.to_vec())).or_insert_with(|| {
-            let ranks: RankSet = classes
-                .iter()
-                .flat_map(|&class| match part {
-                    Part::Tensors => all.tensors[class].ranks.iter().collect::<Vec<_>>(),
-                    Part::Regions => all.regions[class].ranks.iter().collect(),
-                })
-                .collect();
-            ranks.iter().filter_map(|rank| all.position(rank)).collect()
-        });
-        Rc::clone(known)
+        let (all, known) = (self.classes, &mut self.positions[part as usize]);
+        if let Some(positions) = known.get(classes) {
+            return Rc::clone(positions);
+        }
+        let ranks_of = |&class: &usize| match part {
+            Part::Tensors => all.tensors[class].ranks.iter().collect::<Vec<_>>(),
+            Part::Regions => all.regions[class].ranks.iter().collect(),
+        };
+        let ranks: RankSet = classes.iter().flat_map(ranks_of).collect();
+        let positions: Rc<[u32]> = ranks.iter().filter_map(|rank| all.position(rank)).collect();
+        known.insert(classes.to_vec(), Rc::clone(&positions));
+        positions
     }
 
     fn overlap(&self, fqn: &Fqn, regions: Box<(Region, Region)>, held: &[(&Region, usize)]) -> PlanError {

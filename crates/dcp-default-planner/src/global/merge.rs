@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use dcp_planner::PlanError;
-use dcp_types::{DType, Digest, Fqn, Placement, Rank, Region, Shape, StatePath};
+use dcp_types::{
+    DType, Digest, Fqn, Placement, Rank, Region, RegionDecl, Shape, ShardingDecl, StatePath, TensorDecl, TypesError,
+    ValueDecl,
+};
 
 use super::classes::{Class, Classes};
 use super::conflict::{agree, list};
@@ -29,8 +32,8 @@ pub(super) enum Layout<'a> {
     Replicated(Vec<usize>),
     /// Each of these classes has it on the mesh of this number.
     Mesh(&'a [Placement], Vec<(usize, u32)>),
-    /// Each rank of these classes has these regions.
-    Regions(Vec<(usize, &'a [Region])>),
+    /// Each rank of these classes has this region. Empty ones are left out.
+    Regions(Vec<(&'a Region, usize)>),
 }
 
 /// The leaves in the order of the entries: the coordinator's own, then those of others by ascending rank.
@@ -41,14 +44,15 @@ pub(super) fn merge<'a>(
 ) -> Result<Vec<Leaf<'a>>, PlanError> {
     let mut merge = Merge { differing, leaves: Vec::new(), by_path: HashMap::new(), by_name: HashMap::new() };
     let (mut tensors, mut regions, mut values) = (0, 0, 0);
+    let mut leaves_of: Vec<Vec<usize>> = Vec::with_capacity(classes.tensors.len());
     for group in &classes.groups {
         // Classes are numbered by their first group.
         if group.tensors == tensors {
-            merge.tensors(&classes.tensors[tensors], tensors)?;
+            leaves_of.push(merge.tensors(&classes.tensors[tensors], tensors)?);
             tensors += 1;
         }
         if group.regions == regions {
-            merge.regions(&classes.regions[regions], regions)?;
+            merge.regions(&classes.regions[regions], regions, &leaves_of[group.tensors])?;
             regions += 1;
         }
         if group.values == values {
@@ -72,46 +76,56 @@ struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    fn tensors(&mut self, class: &Class<'a, dcp_types::TensorDecl>, number: usize) -> Result<(), PlanError> {
-        class.items.iter().try_for_each(|tensor| {
+    /// Returns the numbers of the leaves.
+    fn tensors(&mut self, class: &Class<'a, TensorDecl>, number: usize) -> Result<Vec<usize>, PlanError> {
+        let add = |tensor: &'a TensorDecl| {
             let layout = match &tensor.sharding {
-                None => Layout::Replicated(vec![number]),
-                Some((mesh, placements)) => Layout::Mesh(placements, vec![(number, *mesh)]),
+                ShardingDecl::Replicated => Layout::Replicated(vec![number]),
+                ShardingDecl::Mesh(mesh, placements) => Layout::Mesh(placements, vec![(number, *mesh)]),
+                ShardingDecl::Regions => Layout::Regions(Vec::new()),
             };
             let tied = tensor.tied.and_then(|number| class.items.get(number as usize)).map(|first| &first.path);
             let what = What::Tensor { dtype: tensor.dtype, shape: &tensor.shape, layout, tied };
             self.add(&tensor.path, class.first, what)
-        })
+        };
+        class.items.iter().map(add).collect()
     }
 
-    fn regions(&mut self, class: &Class<'a, dcp_types::RegionsDecl>, number: usize) -> Result<(), PlanError> {
-        class.items.iter().try_for_each(|tensor| {
-            let layout = Layout::Regions(vec![(number, &tensor.regions)]);
-            let what = What::Tensor { dtype: tensor.dtype, shape: &tensor.shape, layout, tied: None };
-            self.add(&tensor.path, class.first, what)
-        })
+    /// Adds regions to tensors, which are these leaves.
+    fn regions(&mut self, class: &Class<'a, RegionDecl>, number: usize, tensors: &[usize]) -> Result<(), PlanError> {
+        for RegionDecl { tensor, region } in class.items.iter().filter(|decl| !decl.region.is_empty()) {
+            let leaf = tensors.get(*tensor as usize).map(|&leaf| &mut self.leaves[leaf].what);
+            let Some(What::Tensor { layout: Layout::Regions(held), .. }) = leaf else {
+                let reason = format!("tensor {tensor} of rank {} is not one of explicit regions", class.first);
+                return Err(TypesError::Decode { what: "a part of a plan", reason }.into());
+            };
+            held.push((region, number));
+        }
+        Ok(())
     }
 
-    fn values(&mut self, class: &Class<'a, dcp_types::ValueDecl>) -> Result<(), PlanError> {
+    fn values(&mut self, class: &Class<'a, ValueDecl>) -> Result<(), PlanError> {
         class.items.iter().try_for_each(|value| {
             let what = What::Value { object: value.object, content: value.content };
-            self.add(&value.path, class.first, what)
+            self.add(&value.path, class.first, what).map(drop)
         })
     }
 
-    fn add(&mut self, path: &'a StatePath, rank: Rank, what: What<'a>) -> Result<(), PlanError> {
+    /// Returns the number of the leaf.
+    fn add(&mut self, path: &'a StatePath, rank: Rank, what: What<'a>) -> Result<usize, PlanError> {
         if let Some(&known) = self.by_path.get(path) {
-            return self.leaves[known].join(rank, what, self.differing);
+            self.leaves[known].join(rank, what, self.differing)?;
+            return Ok(known);
         }
         let fqn = path.fqn();
         if let Some(&known) = self.by_name.get(&fqn) {
             let leaf = &self.leaves[known];
-            return agree(&fqn, "place in the tree", (leaf.rank, rank), (leaf.path, path), ToString::to_string);
+            agree(&fqn, "place in the tree", (leaf.rank, rank), (leaf.path, path), ToString::to_string)?;
         }
         self.by_path.insert(path, self.leaves.len());
         self.by_name.insert(fqn.clone(), self.leaves.len());
         self.leaves.push(Leaf { fqn, path, rank, what });
-        Ok(())
+        Ok(self.leaves.len() - 1)
     }
 }
 
@@ -176,7 +190,6 @@ impl Layout<'_> {
         match (self, other) {
             (Self::Replicated(classes), Self::Replicated(more)) => classes.extend(more),
             (Self::Mesh(_, uses), Self::Mesh(_, more)) => uses.extend(more),
-            (Self::Regions(parts), Self::Regions(more)) => parts.extend(more),
             _ => {}
         }
     }

@@ -68,7 +68,7 @@ fn sizes_that_overflow_together_are_planned() {
         path: dcp_types::StatePath::new(vec![dcp_types::Segment::Key(name.into())]),
         dtype: dcp_types::DType::Complex128,
         shape: dcp_types::Shape::new([1 << 58]).expect("shape"),
-        sharding: None,
+        sharding: dcp_types::ShardingDecl::Replicated,
         tied: None,
     };
     let tensors = ["a", "b", "c", "d", "e", "f"].map(huge).to_vec();

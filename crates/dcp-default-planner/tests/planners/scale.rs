@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dcp_default_planner::DefaultSavePlanner;
 use dcp_planner::{Declared, SavePlanner};
 use dcp_types::{
-    DType, DeviceMesh, Digest, GlobalPlan, Placement, PlanPart, Rank, RankSet, SavePlan, Segment, Shape, StatePath,
-    TensorDecl, ValueDecl,
+    DType, DeviceMesh, Digest, GlobalPlan, Placement, PlanPart, Rank, RankSet, SavePlan, Segment, Shape, ShardingDecl,
+    StatePath, TensorDecl, ValueDecl,
 };
 
 use crate::support::{ctx, names};
@@ -25,7 +25,10 @@ fn tensors(placements: &[Placement]) -> PlanPart<TensorDecl> {
         dtype: DType::BFloat16,
         shape: Shape::new([4096 + number, 1024]).expect("shape"),
         // Every tenth is small and on every rank.
-        sharding: (number % 10 != 0).then(|| (0, placements.to_vec())),
+        sharding: match number % 10 {
+            0 => ShardingDecl::Replicated,
+            _ => ShardingDecl::Mesh(0, placements.into()),
+        },
         tied: None,
     };
     PlanPart::new((0..TENSORS).map(tensor).collect()).expect("part")

@@ -1,5 +1,7 @@
 //! A search tree over boxes: which of them meet a given one, without looking at all.
 
+use smallvec::SmallVec;
+
 use crate::Region;
 use crate::shape::Dims;
 
@@ -37,7 +39,7 @@ impl BoxTree {
 
     /// Calls `hit` with the number of each box that shares an element with `region`, until it says stop.
     pub(super) fn meeting(&self, boxes: &[Region], region: &Region, mut hit: impl FnMut(u32) -> bool) {
-        let mut stack = Vec::new();
+        let mut stack: SmallVec<[usize; 64]> = SmallVec::new();
         if !self.nodes.is_empty() {
             stack.push(self.nodes.len() - 1);
         }
@@ -52,7 +54,7 @@ impl BoxTree {
                 Content::Children(left, right) => stack.extend([*right, *left]),
                 Content::Leaf(range) => {
                     for &number in &self.order[range.clone()] {
-                        if boxes[number as usize].intersect(region).is_some() && !hit(number) {
+                        if boxes[number as usize].meets(region) && !hit(number) {
                             return;
                         }
                     }
@@ -66,7 +68,7 @@ impl BoxTree {
         let first = &boxes[self.order[from] as usize];
         let (mut low, mut high) = (Dims::from_slice(first.offsets()), Dims::from_slice(first.offsets()));
         // Where the boxes' centres (doubled) spread most is where a cut separates them best.
-        let mut centres: Vec<(u64, u64)> = vec![(u64::MAX, 0); first.ndim()];
+        let mut centres: SmallVec<[(u64, u64); 4]> = SmallVec::from_elem((u64::MAX, 0), first.ndim());
         for &number in &self.order[from..to] {
             let region = &boxes[number as usize];
             for dim in 0..region.ndim() {

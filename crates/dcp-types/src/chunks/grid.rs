@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::dim::{DimGrid, Piece, Step};
+use crate::shape::Dims;
 use crate::{DeviceMesh, Placement, Rank, Region, Shape, TypesError};
 
 /// A tensor that is sharded by a mesh and one placement per mesh dimension.
@@ -97,11 +100,33 @@ impl ShardGrid {
         &self.placements
     }
 
+    /// The same, to be kept.
+    #[must_use]
+    pub fn shared_placements(&self) -> Arc<[Placement]> {
+        Arc::clone(&self.placements)
+    }
+
     /// The shape of the local buffer of a rank; `None` if the rank is not in the mesh.
     #[must_use]
     pub fn local_shape(&self, rank: Rank) -> Option<Vec<u64>> {
-        let coordinate = self.mesh.coordinate_of(rank)?;
+        Some(self.local_extents(rank)?.into_vec())
+    }
+
+    /// The same on the stack: asked for each tensor of a rank.
+    pub(crate) fn local_extents(&self, rank: Rank) -> Option<Dims> {
+        let coordinate = self.mesh.locate(rank)?;
         Some(self.dims.iter().map(|dim| dim.held(of_steps(dim, &coordinate))).collect())
+    }
+
+    /// What a rank holds, if it is of this replica.
+    pub(crate) fn regions_in_replica(&self, rank: Rank, replica: u64) -> SmallVec<[Region; 1]> {
+        let coordinate = self.mesh.locate(rank).filter(|coordinate| self.replica_at(coordinate) == replica);
+        let Some(coordinate) = coordinate else { return SmallVec::new() };
+        match self.single_at(&coordinate) {
+            Some(region) if region.is_empty() => SmallVec::new(),
+            Some(region) => smallvec![region],
+            None => self.held_at_coordinate(&coordinate).into_iter().map(|held| held.region).collect(),
+        }
     }
 
     /// How many elements the rank at a coordinate of the mesh holds.
@@ -119,34 +144,7 @@ impl ShardGrid {
     /// `Shard` of the same dimension completes.
     #[must_use]
     pub fn held_by(&self, rank: Rank) -> Vec<HeldRegion> {
-        let Some(coordinate) = self.mesh.coordinate_of(rank) else { return Vec::new() };
-        let single = self.dims.iter().map(|dim| dim.run_of(of_steps(dim, &coordinate)));
-        if let Some(runs) = single.collect::<Option<smallvec::SmallVec<[(u64, u64); 4]>>>() {
-            let region = Region::new(runs.iter().map(|run| run.0), runs.iter().map(|run| run.1));
-            let region = region.ok().filter(|region| !region.is_empty());
-            return region
-                .map(|region| HeldRegion { region, buffer_offsets: vec![0; runs.len()] })
-                .into_iter()
-                .collect();
-        }
-        let mut held = vec![(Vec::new(), Vec::new(), Vec::new())];
-        for dim in self.dims.iter() {
-            let runs = dim.runs_of(of_steps(dim, &coordinate));
-            held = held
-                .iter()
-                .flat_map(|(offsets, sizes, buffer)| {
-                    runs.iter().scan(0, move |position, &(start, len)| {
-                        let at = *position;
-                        *position += len;
-                        Some((with(offsets, start), with(sizes, len), with(buffer, at)))
-                    })
-                })
-                .collect();
-        }
-        let region = |(offsets, sizes, buffer_offsets)| {
-            Region::new(offsets, sizes).ok().map(|region| HeldRegion { region, buffer_offsets })
-        };
-        held.into_iter().filter_map(region).filter(|held| !held.region.is_empty()).collect()
+        self.mesh.locate(rank).map_or_else(Vec::new, |coordinate| self.held_at_coordinate(&coordinate))
     }
 
     /// The non-empty chunks that share an element with a region of the tensor.
@@ -229,6 +227,38 @@ impl ShardGrid {
             rest /= ways;
         }
         Some(self.mesh.rank_at(&coordinate))
+    }
+
+    /// The one part at a coordinate, which may be empty; `None` if there can be several.
+    fn single_at(&self, coordinate: &[u32]) -> Option<Region> {
+        let runs = self.dims.iter().map(|dim| dim.run_of(of_steps(dim, coordinate)));
+        let runs = runs.collect::<Option<SmallVec<[(u64, u64); 4]>>>()?;
+        Region::new(runs.iter().map(|run| run.0), runs.iter().map(|run| run.1)).ok()
+    }
+
+    fn held_at_coordinate(&self, coordinate: &[u32]) -> Vec<HeldRegion> {
+        if let Some(region) = self.single_at(coordinate) {
+            let buffer_offsets = vec![0; region.ndim()];
+            return if region.is_empty() { Vec::new() } else { vec![HeldRegion { region, buffer_offsets }] };
+        }
+        let mut held = vec![(Vec::new(), Vec::new(), Vec::new())];
+        for dim in self.dims.iter() {
+            let runs = dim.runs_of(of_steps(dim, coordinate));
+            held = held
+                .iter()
+                .flat_map(|(offsets, sizes, buffer)| {
+                    runs.iter().scan(0, move |position, &(start, len)| {
+                        let at = *position;
+                        *position += len;
+                        Some((with(offsets, start), with(sizes, len), with(buffer, at)))
+                    })
+                })
+                .collect();
+        }
+        let region = |(offsets, sizes, buffer_offsets)| {
+            Region::new(offsets, sizes).ok().map(|region| HeldRegion { region, buffer_offsets })
+        };
+        held.into_iter().filter_map(region).filter(|held| !held.region.is_empty()).collect()
     }
 
     fn replica_dims(&self) -> impl DoubleEndedIterator<Item = usize> + '_ {

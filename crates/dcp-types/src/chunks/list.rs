@@ -1,9 +1,7 @@
 //! A tensor cut into listed chunks.
 
-use std::collections::HashSet;
-
-use super::bands::Bands;
 use super::box_tree::BoxTree;
+use super::cells::Cells;
 use crate::{Region, Shape, TypesError};
 
 /// The chunks of a tensor as a list of regions that tile it: every element is in exactly one.
@@ -16,7 +14,7 @@ pub struct ChunkList {
 /// How regions are found.
 #[derive(Clone, Debug)]
 enum Search {
-    Bands(Bands),
+    Cells(Cells),
     Tree(BoxTree),
 }
 
@@ -32,13 +30,8 @@ impl ChunkList {
             return Err(TypesError::OutOfBounds { region: out.clone(), extents: shape.dims().to_vec() });
         }
         regions.retain(|region| !region.is_empty());
-        if let Some(bands) = Bands::new(shape, &regions) {
-            return Ok(Self { regions, search: Search::Bands(bands) });
-        }
-        // Equal regions first: a tree cannot separate them.
-        let mut seen = HashSet::with_capacity(regions.len());
-        if let Some(twice) = regions.iter().find(|region| !seen.insert(*region)) {
-            return Err(TypesError::Overlap(Box::new((twice.clone(), twice.clone()))));
+        if let Some(cells) = Cells::new(shape, &regions) {
+            return Ok(Self { regions, search: Search::Cells(cells) });
         }
         let tree = BoxTree::new(&regions);
         if let Some((first, second)) = first_overlap(&regions, &tree) {
@@ -62,9 +55,13 @@ impl ChunkList {
     #[must_use]
     pub fn meeting(&self, region: &Region) -> Vec<u32> {
         let mut hits = Vec::new();
-        if self.regions.first().is_some_and(|first| first.ndim() == region.ndim()) {
+        let is_sound = self.regions.first().is_some_and(|first| first.ndim() == region.ndim());
+        if is_sound && !region.is_empty() {
             match &self.search {
-                Search::Bands(bands) => hits.extend(bands.meeting(&self.regions, region)),
+                // What lies outside of the tensor is in the last cell's row or column, but not in the cell.
+                Search::Cells(cells) => cells.meeting(region, |number| {
+                    hits.extend(self.regions[number as usize].meets(region).then_some(number));
+                }),
                 Search::Tree(tree) => tree.meeting(&self.regions, region, |number| {
                     hits.push(number);
                     true
@@ -138,7 +135,7 @@ mod tests {
         let shape = Shape::new([6, 2]).expect("shape");
         let rows = vec![region([4, 0], [2, 2]), region([0, 0], [1, 2]), region([1, 0], [3, 2])];
         let list = ChunkList::new(&shape, rows).expect("tiles");
-        assert!(matches!(list.search, Search::Bands(_)));
+        assert!(matches!(list.search, Search::Cells(_)));
         assert_eq!(list.meeting(&region([0, 1], [2, 1])), [1, 2]);
         assert_eq!(list.meeting(&region([3, 0], [2, 1])), [0, 2]);
         assert_eq!(list.meeting(&region([3, 0], [2, 0])), []);
@@ -146,12 +143,47 @@ mod tests {
     }
 
     #[test]
+    fn blocks_of_any_sizes_are_cells() {
+        let shape = Shape::new([5, 7]).expect("shape");
+        let rows = [(0, 2), (2, 1), (3, 2)];
+        let columns = [(0, 3), (3, 4)];
+        let block = |(row, column): ((u64, u64), (u64, u64))| region([row.0, column.0], [row.1, column.1]);
+        let mut blocks: Vec<Region> =
+            rows.iter().flat_map(|row| columns.iter().map(|column| (*row, *column))).map(block).collect();
+        blocks.swap(0, 5);
+        let list = ChunkList::new(&shape, blocks.clone()).expect("tiles");
+        assert!(matches!(list.search, Search::Cells(_)));
+        assert_eq!(list.meeting(&region([1, 2], [2, 2])), [1, 2, 3, 5]);
+        assert_eq!(list.meeting(&region([4, 6], [9, 9])), [0]);
+        assert_eq!(list.meeting(&region([5, 0], [1, 7])), []);
+        // The same cuts, but a cell twice and another not at all.
+        blocks[1] = blocks[2].clone();
+        assert!(matches!(ChunkList::new(&shape, blocks), Err(TypesError::Overlap(_))));
+    }
+
+    #[test]
+    fn a_scalar_has_one_cell() {
+        let shape = Shape::new([]).expect("shape");
+        let whole = Region::full(&shape);
+        let list = ChunkList::new(&shape, vec![whole.clone()]).expect("tiles");
+        assert_eq!(list.meeting(&whole), [0]);
+    }
+
+    #[test]
     fn many_regions_are_searched_quickly() {
-        // 2^16 cells: a quadratic check would take minutes.
+        // 2^16 boxes that are no grid: a quadratic check would take minutes.
         let side = 256;
-        let shape = Shape::new([side, side]).expect("shape");
-        let cells = (0..side).flat_map(|row| (0..side).map(move |column| region([row, column], [1, 1]))).collect();
-        let list = ChunkList::new(&shape, cells).expect("tiles");
-        assert_eq!(list.meeting(&region([7, 9], [1, 2])), [7 * 256 + 9, 7 * 256 + 10]);
+        let shape = Shape::new([side, 2 * side]).expect("shape");
+        // Every other row is cut one column later.
+        let offset = |row: u64, column: u64| 2 * column + if column > 0 { row % 2 } else { 0 };
+        let width = |row: u64, column: u64| {
+            let end = if column + 1 < side { offset(row, column + 1) } else { 2 * side };
+            end - offset(row, column)
+        };
+        let brick = |row, column| region([row, offset(row, column)], [1, width(row, column)]);
+        let bricks = (0..side).flat_map(|row| (0..side).map(move |column| brick(row, column))).collect();
+        let list = ChunkList::new(&shape, bricks).expect("tiles");
+        assert!(matches!(list.search, Search::Tree(_)));
+        assert_eq!(list.meeting(&region([7, 18], [1, 2])), [7 * 256 + 8, 7 * 256 + 9]);
     }
 }

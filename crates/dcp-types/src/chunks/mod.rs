@@ -1,7 +1,7 @@
 //! How a tensor is cut into the chunks that are stored.
 
-mod bands;
 mod box_tree;
+mod cells;
 mod dim;
 mod grid;
 mod list;

@@ -8,14 +8,22 @@ use crate::{Chunk, Chunks, EntryKind, Metadata, Rank, Region, TypesError};
 /// The plan of a save: what the checkpoint will hold, and which rank writes which part of it.
 ///
 /// It is symbolic. The shards of a mesh are one entry, and which of them a rank writes is computed when asked.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Clones share what is large, and are compared without looking at it.
+#[derive(Clone, Debug)]
 pub struct GlobalPlan {
     metadata: Arc<Metadata>,
-    owners: Vec<Owners>,
+    owners: Arc<[Owners]>,
+    writers: Arc<Writers>,
+    ties: BTreeMap<usize, usize>,
+}
+
+/// What follows from the metadata and the owners.
+#[derive(Debug)]
+struct Writers {
     /// What ranks write by name: (entry, chunk), ascending. The rest follows from the grids.
     named: HashMap<Rank, Vec<(u32, u32)>>,
     grids: Vec<u32>,
-    ties: BTreeMap<usize, usize>,
 }
 
 /// Who writes the chunks of an entry.
@@ -75,7 +83,8 @@ impl GlobalPlan {
                 _ => return Err(TypesError::Owners(fqn.clone())),
             }
         }
-        Ok(Self { metadata: Arc::new(metadata), owners, named, grids, ties: BTreeMap::new() })
+        let (owners, writers) = (owners.into(), Arc::new(Writers { named, grids }));
+        Ok(Self { metadata: Arc::new(metadata), owners, writers, ties: BTreeMap::new() })
     }
 
     /// The same plan, in which these entries are other names of these tensors: their memory is the same, and a format may store it once.
@@ -132,7 +141,7 @@ impl GlobalPlan {
     /// Everything that a rank writes: chunks in the order of the entries, then values.
     #[must_use]
     pub fn items_of(&self, rank: Rank) -> Vec<WriteItem> {
-        let named = self.named.get(&rank).map_or(&[][..], Vec::as_slice);
+        let named = self.writers.named.get(&rank).map_or(&[][..], Vec::as_slice);
         let mut tensors = Vec::new();
         let mut values = Vec::new();
         for &(number, chunk) in named {
@@ -152,7 +161,7 @@ impl GlobalPlan {
                 tensors.push(WriteItem { entry, what });
             }
         }
-        for &number in &self.grids {
+        for &number in &self.writers.grids {
             self.grid_items(number as usize, rank, &mut tensors);
         }
         // Stable: chunks of one entry keep their order.
@@ -170,7 +179,7 @@ impl GlobalPlan {
     pub fn expand(&self) -> Result<Self, TypesError> {
         let mut entries = Vec::with_capacity(self.metadata.len());
         let mut owners = Vec::with_capacity(self.owners.len());
-        for ((_, entry), owner) in self.metadata.entries().zip(&self.owners) {
+        for ((_, entry), owner) in self.metadata.entries().zip(self.owners.iter()) {
             let mut entry = entry.clone();
             let mut owner = owner.clone();
             if let (EntryKind::Tensor(tensor), Owners::Replica(replica)) = (&mut entry.kind, &owner) {
@@ -191,12 +200,17 @@ impl GlobalPlan {
     fn grid_items(&self, entry: usize, rank: Rank, items: &mut Vec<WriteItem>) {
         let Some(tensor) = self.metadata.entry(entry).and_then(|(_, leaf)| leaf.as_tensor()) else { return };
         let (Chunks::Grid(grid), Owners::Replica(replica)) = (&tensor.chunks, &self.owners[entry]) else { return };
-        let writes = grid.mesh().coordinate_of(rank).is_some_and(|at| grid.replica_at(&at) == *replica);
-        if writes {
-            items.extend(grid.held_by(rank).into_iter().map(|held| {
-                let bytes = held.region.numel() * tensor.dtype.size();
-                WriteItem { entry, what: WriteWhat::Chunk(Chunk { region: held.region, number: 0 }, bytes) }
-            }));
-        }
+        items.extend(grid.regions_in_replica(rank, *replica).into_iter().map(|region| {
+            let bytes = region.numel() * tensor.dtype.size();
+            WriteItem { entry, what: WriteWhat::Chunk(Chunk { region, number: 0 }, bytes) }
+        }));
+    }
+}
+
+impl PartialEq for GlobalPlan {
+    fn eq(&self, other: &Self) -> bool {
+        let same_metadata = || Arc::ptr_eq(&self.metadata, &other.metadata) || self.metadata == other.metadata;
+        let same_owners = || Arc::ptr_eq(&self.owners, &other.owners) || self.owners == other.owners;
+        self.ties == other.ties && same_metadata() && same_owners()
     }
 }

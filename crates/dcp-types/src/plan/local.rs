@@ -16,10 +16,10 @@ use crate::{DType, DeviceMesh, Placement, Region, Shape, StatePath, TypesError};
 pub struct SavePlan {
     /// The meshes that tensors lie on, by number.
     pub meshes: PlanPart<DeviceMesh>,
-    /// Replicated tensors and those sharded by mesh.
+    /// Tensors.
     pub tensors: PlanPart<TensorDecl>,
-    /// Tensors sharded by explicit regions.
-    pub regions: PlanPart<RegionsDecl>,
+    /// What this rank has of the tensors that are sharded by explicit regions, by ascending number of the tensor.
+    pub regions: PlanPart<RegionDecl>,
     /// Plain values.
     pub values: PlanPart<ValueDecl>,
     /// The order of all of them in this rank's tree. Known to this rank alone.
@@ -37,7 +37,7 @@ pub struct PlanPart<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Digest(u64, u64);
 
-/// A tensor that is replicated or sharded by mesh.
+/// A tensor, and how it lies over the ranks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorDecl {
@@ -47,24 +47,36 @@ pub struct TensorDecl {
     pub dtype: DType,
     /// The extents of the whole tensor.
     pub shape: Shape,
-    /// The number of the mesh in [`SavePlan::meshes`] and one placement per mesh dimension; `None` if replicated.
-    pub sharding: Option<(u32, Vec<Placement>)>,
+    /// How it lies over the ranks.
+    pub sharding: ShardingDecl,
     /// The number, in this part, of an earlier tensor of which this one is another name: the same memory, in the same way.
     pub tied: Option<u32>,
 }
 
-/// A tensor of which a rank has some regions.
+/// How a tensor lies over the ranks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ShardingDecl {
+    /// Each rank that declares it has it whole.
+    #[serde(rename = "w")]
+    Replicated,
+    /// Over the mesh of this number in [`SavePlan::meshes`], with one placement per mesh dimension.
+    #[serde(rename = "g")]
+    Mesh(u32, Arc<[Placement]>),
+    /// Each rank has what it declares in [`SavePlan::regions`].
+    #[serde(rename = "r")]
+    Regions,
+}
+
+/// A region of a tensor that a rank has.
+///
+/// It does not name the tensor, but says its number: of thousands of ranks each has other regions, but of the same tensors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct RegionsDecl {
-    /// Its place in the tree.
-    pub path: StatePath,
-    /// The element type.
-    pub dtype: DType,
-    /// The extents of the whole tensor.
-    pub shape: Shape,
-    /// The regions that this rank has.
-    pub regions: Vec<Region>,
+pub struct RegionDecl {
+    /// The number of the tensor in [`SavePlan::tensors`].
+    pub tensor: u32,
+    /// The region.
+    pub region: Region,
 }
 
 /// A plain value.

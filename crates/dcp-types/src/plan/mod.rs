@@ -6,5 +6,5 @@ mod read;
 mod wire;
 
 pub use global::{GlobalPlan, Owners, WriteItem, WriteWhat};
-pub use local::{Digest, PlanPart, RegionsDecl, SavePlan, TensorDecl, ValueDecl};
+pub use local::{Digest, PlanPart, RegionDecl, SavePlan, ShardingDecl, TensorDecl, ValueDecl};
 pub use read::{ReadItem, ReadWhat};

@@ -12,20 +12,22 @@ use crate::{
 };
 
 /// An unknown field is refused: to skip it, a decoder follows its nesting, and may run out of stack.
+///
+/// The list is owned where it is read, and borrowed where it is written: it can have millions of regions.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WirePlan {
+struct WirePlan<L> {
     meshes: Vec<Arc<DeviceMesh>>,
-    entries: Vec<WireEntry>,
+    entries: Vec<WireEntry<L>>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct WireEntry(StatePath, WireKind);
+struct WireEntry<L>(StatePath, WireKind<L>);
 
 #[derive(Serialize, Deserialize)]
-enum WireKind {
+enum WireKind<L> {
     #[serde(rename = "t")]
-    Tensor(DType, Shape, WireChunks),
+    Tensor(DType, Shape, WireChunks<L>),
     #[serde(rename = "v")]
     Value(Rank),
     #[serde(rename = "o")]
@@ -33,14 +35,26 @@ enum WireKind {
 }
 
 #[derive(Serialize, Deserialize)]
-enum WireChunks {
+enum WireChunks<L> {
     #[serde(rename = "w")]
     Whole(Rank),
     /// Number of the mesh, placements, replica that writes.
     #[serde(rename = "g")]
     Grid(u32, Vec<Placement>, u64),
     #[serde(rename = "l")]
-    List(Vec<(Region, Rank)>),
+    List(L),
+}
+
+/// Regions with the ranks that write them.
+type Listed = Vec<(Region, Rank)>;
+
+/// The same, borrowed.
+struct Listing<'p>(&'p [Region], &'p [Rank]);
+
+impl Serialize for Listing<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().zip(self.1))
+    }
 }
 
 impl Serialize for GlobalPlan {
@@ -52,7 +66,7 @@ impl Serialize for GlobalPlan {
     }
 }
 
-fn wire_entry(entry: &Entry, owners: &Owners, meshes: &mut Vec<Arc<DeviceMesh>>) -> WireEntry {
+fn wire_entry<'p>(entry: &'p Entry, owners: &'p Owners, meshes: &mut Vec<Arc<DeviceMesh>>) -> WireEntry<Listing<'p>> {
     let one = || if let Owners::One(rank) = owners { *rank } else { 0 };
     let kind = match &entry.kind {
         EntryKind::Value => WireKind::Value(one()),
@@ -62,9 +76,7 @@ fn wire_entry(entry: &Entry, owners: &Owners, meshes: &mut Vec<Arc<DeviceMesh>>)
                 (Chunks::Grid(grid), Owners::Replica(replica)) => {
                     WireChunks::Grid(mesh_number(grid.mesh(), meshes), grid.placements().to_vec(), *replica)
                 }
-                (Chunks::List(list), Owners::Each(ranks)) => {
-                    WireChunks::List(list.regions().iter().cloned().zip(ranks.iter().copied()).collect())
-                }
+                (Chunks::List(list), Owners::Each(ranks)) => WireChunks::List(Listing(list.regions(), ranks)),
                 _ => WireChunks::Whole(one()),
             };
             WireKind::Tensor(tensor.dtype, tensor.shape.clone(), chunks)
@@ -84,12 +96,12 @@ fn mesh_number(mesh: &Arc<DeviceMesh>, meshes: &mut Vec<Arc<DeviceMesh>>) -> u32
 
 impl<'de> Deserialize<'de> for GlobalPlan {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wire = WirePlan::deserialize(deserializer)?;
+        let wire = WirePlan::<Listed>::deserialize(deserializer)?;
         plan(wire).map_err(serde::de::Error::custom)
     }
 }
 
-fn plan(wire: WirePlan) -> Result<GlobalPlan, TypesError> {
+fn plan(wire: WirePlan<Listed>) -> Result<GlobalPlan, TypesError> {
     let mut owners = Vec::with_capacity(wire.entries.len());
     let mut entries = Vec::with_capacity(wire.entries.len());
     for WireEntry(path, kind) in wire.entries {
@@ -107,7 +119,11 @@ fn plan(wire: WirePlan) -> Result<GlobalPlan, TypesError> {
     GlobalPlan::new(Metadata::new(entries)?, owners)
 }
 
-fn chunks_of(wire: WireChunks, shape: &Shape, meshes: &[Arc<DeviceMesh>]) -> Result<(Chunks, Owners), TypesError> {
+fn chunks_of(
+    wire: WireChunks<Listed>,
+    shape: &Shape,
+    meshes: &[Arc<DeviceMesh>],
+) -> Result<(Chunks, Owners), TypesError> {
     Ok(match wire {
         WireChunks::Whole(rank) => (Chunks::Whole, Owners::One(rank)),
         WireChunks::Grid(mesh, placements, replica) => {

@@ -122,51 +122,62 @@ pub const MAX_DEPTH: usize = 128;
 /// # Errors
 /// [`TypesError::NameCollision`] if two places have one name; [`TypesError::TooDeep`].
 pub(super) fn flatten<L>(root: Dict<L>, fold: &dyn Fn(Tree<L>) -> Result<L, Tree<L>>) -> Result<Flat<L>, TypesError> {
-    let mut flat = Flat::new();
-    let mut path = Vec::new();
-    for (key, node) in root {
-        path.push(Segment::Key(key));
-        flatten_node(node, fold, &mut path, &mut flat)?;
-        path.pop();
-    }
-    Ok(flat)
+    let mut flattening = Flattening { fold, path: Vec::new(), name: String::new(), flat: Flat::new() };
+    flattening.children(root.0.into_iter().map(|(key, node)| (Segment::Key(key), node)))?;
+    Ok(flattening.flat)
 }
 
-fn flatten_node<L>(
-    node: Tree<L>,
-    fold: &dyn Fn(Tree<L>) -> Result<L, Tree<L>>,
-    path: &mut Vec<Segment>,
-    flat: &mut Flat<L>,
-) -> Result<(), TypesError> {
-    if path.len() > MAX_DEPTH {
-        return Err(TypesError::TooDeep(MAX_DEPTH));
+/// A walk through a tree.
+struct Flattening<'f, L> {
+    fold: &'f dyn Fn(Tree<L>) -> Result<L, Tree<L>>,
+    /// Where the walk is.
+    path: Vec<Segment>,
+    /// The flat name of that.
+    name: String,
+    flat: Flat<L>,
+}
+
+impl<L> Flattening<'_, L> {
+    fn children(&mut self, children: impl ExactSizeIterator<Item = (Segment, Tree<L>)>) -> Result<(), TypesError> {
+        self.flat.reserve(children.len());
+        let parent = self.name.len();
+        for (segment, child) in children {
+            segment.append_to(&mut self.name, self.path.is_empty());
+            self.path.push(segment);
+            self.node(child)?;
+            self.path.pop();
+            self.name.truncate(parent);
+        }
+        Ok(())
     }
-    let mut descend = |segment, child| {
-        path.push(segment);
-        let done = flatten_node(child, fold, path, flat);
-        path.pop();
-        done
-    };
-    let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
-    match fold(node) {
-        Err(Tree::Dict(dict)) => dict.into_iter().try_for_each(|(key, child)| descend(Segment::Key(key), child)),
-        Err(Tree::List(items)) => {
-            items.into_iter().enumerate().try_for_each(|(i, child)| descend(Segment::Item(number(i)), child))
+
+    fn node(&mut self, node: Tree<L>) -> Result<(), TypesError> {
+        if self.path.len() > MAX_DEPTH {
+            return Err(TypesError::TooDeep(MAX_DEPTH));
         }
-        Err(Tree::Tuple(items)) => {
-            items.into_iter().enumerate().try_for_each(|(i, child)| descend(Segment::TupleItem(number(i)), child))
+        let number = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+        match (self.fold)(node) {
+            Err(Tree::Dict(dict)) => self.children(dict.0.into_iter().map(|(key, child)| (Segment::Key(key), child))),
+            Err(Tree::List(items)) => {
+                self.children(items.into_iter().enumerate().map(|(i, child)| (Segment::Item(number(i)), child)))
+            }
+            Err(Tree::Tuple(items)) => {
+                self.children(items.into_iter().enumerate().map(|(i, child)| (Segment::TupleItem(number(i)), child)))
+            }
+            Ok(leaf) | Err(Tree::Leaf(leaf)) => self.leaf(leaf),
         }
-        Ok(leaf) | Err(Tree::Leaf(leaf)) => {
-            let path = StatePath::new(path.clone());
-            match flat.entry(path.fqn()) {
-                Entry::Vacant(vacant) => {
-                    vacant.insert((path, leaf));
-                    Ok(())
-                }
-                Entry::Occupied(taken) => {
-                    let (fqn, first) = (taken.key().clone(), taken.get().0.clone());
-                    Err(TypesError::NameCollision { fqn, first, second: path })
-                }
+    }
+
+    fn leaf(&mut self, leaf: L) -> Result<(), TypesError> {
+        let path = StatePath::of(&self.path);
+        match self.flat.entry(self.name.as_str().into()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert((path, leaf));
+                Ok(())
+            }
+            Entry::Occupied(taken) => {
+                let (fqn, first) = (taken.key().clone(), taken.get().0.clone());
+                Err(TypesError::NameCollision { fqn, first, second: path })
             }
         }
     }

@@ -62,6 +62,7 @@ proptest! {
         let both: BTreeSet<u32> = of_a.intersection(&of_b).copied().collect();
         let found = a.intersect(&b);
         prop_assert_eq!(found.as_ref().map(|found| elements(&shape, found)), (!both.is_empty()).then_some(both));
+        prop_assert_eq!((a.meets(&b), b.meets(&a)), (found.is_some(), found.is_some()));
         prop_assert_eq!(found, b.intersect(&a));
         prop_assert_eq!(of_a.len() as u64, a.numel());
         prop_assert_eq!(of_a.is_empty(), a.is_empty());

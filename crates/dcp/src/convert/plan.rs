@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use dcp_default_planner::DefaultSavePlanner;
 use dcp_planner::{Declared, PlanContext, SavePlanner};
 use dcp_types::{
-    Chunks, DType, DeviceMesh, Digest, Fqn, GlobalPlan, PlanPart, Rank, RankSet, RegionsDecl, SavePlan, Shape,
-    TensorDecl, TensorEntry, ValueDecl,
+    Chunk, Chunks, DType, DeviceMesh, Digest, Fqn, GlobalPlan, PlanPart, Rank, RankSet, RegionDecl, SavePlan,
+    ShardingDecl, TensorDecl, TensorEntry, ValueDecl,
 };
 
 use super::resharding::Resharding;
@@ -83,7 +83,7 @@ struct Declaring<'a> {
     ties: &'a HashMap<usize, usize>,
     meshes: Vec<DeviceMesh>,
     tensors: Vec<TensorDecl>,
-    regions: Vec<RegionsDecl>,
+    regions: Vec<RegionDecl>,
     /// Which of the tensors an entry of the source is.
     numbers: HashMap<usize, u32>,
 }
@@ -91,24 +91,29 @@ struct Declaring<'a> {
 impl Declaring<'_> {
     fn tensor(&mut self, chosen: &Chosen, tensor: &TensorEntry, dtype: DType) -> Result<(), Error> {
         let (path, shape) = (chosen.path.clone(), tensor.shape.clone());
+        let number = self.tensors.len() as u32;
         let sharding = match (self.cutting, &tensor.chunks) {
             (Cutting::Resharded(resharding), _) => {
                 let fqn = path.fqn();
                 let placements = resharding.placements(&fqn, &shape);
                 resharding.check(&fqn, &shape, &placements)?;
-                Some((self.mesh(&resharding.mesh), placements))
+                ShardingDecl::Mesh(self.mesh(&resharding.mesh), placements.into())
             }
             (Cutting::Kept(_), Chunks::Grid(grid)) if grid.mesh().size() <= LARGEST_MESH => {
-                Some((self.mesh(grid.mesh()), grid.placements().to_vec()))
+                ShardingDecl::Mesh(self.mesh(grid.mesh()), grid.shared_placements())
             }
             (Cutting::Kept(_), Chunks::Grid(_) | Chunks::List(_)) => {
-                self.regions.push(listed(chosen, tensor, dtype, shape));
-                return Ok(());
+                let region = |chunk: Chunk| RegionDecl { tensor: number, region: chunk.region };
+                self.regions.extend(tensor.all_chunks().map(region));
+                ShardingDecl::Regions
             }
-            _ => None,
+            _ => ShardingDecl::Replicated,
         };
-        let tied = self.ties.get(&chosen.entry).and_then(|first| self.numbers.get(first)).copied();
-        self.numbers.insert(chosen.entry, self.tensors.len() as u32);
+        let tied = match sharding {
+            ShardingDecl::Regions => None,
+            _ => self.ties.get(&chosen.entry).and_then(|first| self.numbers.get(first)).copied(),
+        };
+        self.numbers.insert(chosen.entry, number);
         self.tensors.push(TensorDecl { path, dtype, shape, sharding, tied });
         Ok(())
     }
@@ -133,11 +138,6 @@ impl Declaring<'_> {
             Cutting::Resharded(resharding) => resharding.mesh.ranks().collect(),
         }
     }
-}
-
-fn listed(chosen: &Chosen, tensor: &TensorEntry, dtype: DType, shape: Shape) -> RegionsDecl {
-    let regions = tensor.all_chunks().map(|chunk| chunk.region).collect();
-    RegionsDecl { path: chosen.path.clone(), dtype, shape, regions }
 }
 
 /// How many ranks keep what is written in files of the sizes of the source's, and so many jobs at work.

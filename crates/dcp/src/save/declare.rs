@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use dcp_collective::{Exchange, Progress};
 use dcp_planner::Declared;
-use dcp_types::{DeviceMesh, Digest, PlanPart, Rank, RankSet, RegionsDecl, SavePlan, StatePath, TensorDecl, ValueDecl};
+use dcp_types::{DeviceMesh, Digest, PlanPart, Rank, RankSet, RegionDecl, SavePlan, StatePath, TensorDecl, ValueDecl};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +85,7 @@ pub(super) fn agree(
 struct Parts {
     meshes: HashMap<Digest, PlanPart<DeviceMesh>>,
     tensors: HashMap<Digest, PlanPart<TensorDecl>>,
-    regions: HashMap<Digest, PlanPart<RegionsDecl>>,
+    regions: HashMap<Digest, PlanPart<RegionDecl>>,
     values: HashMap<Digest, PlanPart<ValueDecl>>,
 }
 

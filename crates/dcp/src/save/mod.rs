@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use dcp_collective::{Collective, CollectiveError, Exchange};
 use dcp_default_planner::DefaultSavePlanner;
 use dcp_planner::{PlanContext, PlanError, SavePlanner};
@@ -193,7 +194,7 @@ impl<'a> Saver<'a> {
             let (declared, reuse) = planned?;
             let Some((writer, flat, io)) = &ready else { unreachable!("every rank has taken the first step") };
             let saving = Saving { saver: self, writer: writer.get(), io, flat, ctx };
-            let (token, plan) = saving.plan(exchange, declared.as_ref(), reuse.and_then(|key| Some((key, kept?))))?;
+            let (token, plan) = saving.plan(exchange, declared, reuse.and_then(|key| Some((key, kept?))))?;
             let ranks = saving.write(exchange, members, &token, &plan)?;
             Ok(SaveReport { ranks, plan_reused: reuse.is_some(), elapsed: start.elapsed() })
         })
@@ -238,12 +239,15 @@ struct Saving<'s, 'f> {
     ctx: &'s PlanContext,
 }
 
+/// A plan as it is sent. It says nothing of its ties, which go beside it.
+type SentPlan = (GlobalPlan, BTreeMap<usize, usize>);
+
 /// What the coordinator tells everybody after planning.
 #[derive(Serialize, Deserialize)]
 struct Announcement {
     token: SaveToken,
-    /// With its ties, of which it says nothing when it is sent. `None` if everybody has it from the last save.
-    plan: Option<(GlobalPlan, BTreeMap<usize, usize>)>,
+    /// Encoded: all go by the digest of these bytes, and none has to make them again. `None` if everybody has it from the last save.
+    plan: Option<Bytes>,
     /// What the plan is kept under.
     key: PlanKey,
 }
@@ -253,7 +257,7 @@ impl Saving<'_, '_> {
     fn plan(
         &self,
         exchange: &mut Exchange<'_>,
-        declared: Option<&declare::AllDeclared>,
+        declared: Option<declare::AllDeclared>,
         reuse: Option<(PlanKey, Arc<Kept>)>,
     ) -> Result<(SaveToken, Arc<GlobalPlan>), Error> {
         let mut started = None;
@@ -269,29 +273,32 @@ impl Saving<'_, '_> {
             // It may be another writer than that of the last save.
             let plan = self.writer.prepare_global_plan(made.clone())?;
             let known = reuse.as_ref().is_some_and(|(_, kept)| *kept.plan == plan);
+            let encode =
+                || rmp_serde::to_vec(&(&plan, plan.ties())).map_err(|fault| PlanError::custom(fault.to_string()));
+            let sent = if known { None } else { Some(encode()?.into()) };
             let token = self.io.block_on(self.writer.begin(&self.ctx.ranks))?;
-            started = Some((token.clone(), made));
-            let plan = (!known).then(|| (plan.clone(), plan.ties().clone()));
-            Ok::<_, Error>(Announcement { token, plan, key })
+            started = Some((token.clone(), made, plan));
+            Ok::<_, Error>(Announcement { token, plan: sent, key })
         });
         let Announcement { token, plan, key } = announced.map_err(|error| {
             let error = Error::from(error);
-            if let Some((token, _)) = &started {
+            if let Some((token, ..)) = &started {
                 // Some ranks may have been told to write.
                 self.abort(token, &error, false);
             }
             error
         })?;
-        let (plan, digest) = match (plan, reuse) {
-            (Some((plan, ties)), _) => {
-                let encoded =
-                    rmp_serde::to_vec(&(&plan, &ties)).map_err(|fault| PlanError::custom(fault.to_string()))?;
-                (Arc::new(plan.with_ties(ties)?), Digest::of(&encoded))
+        let (made, prepared) = started.map(|(_, made, plan)| (made, plan)).unzip();
+        let (plan, digest) = match (plan, prepared, reuse) {
+            (Some(sent), Some(plan), _) => (Arc::new(plan), Digest::of(&sent)),
+            (Some(sent), None, _) => {
+                let (plan, ties): SentPlan =
+                    rmp_serde::from_slice(&sent).map_err(|fault| PlanError::custom(fault.to_string()))?;
+                (Arc::new(plan.with_ties(ties)?), Digest::of(&sent))
             }
-            (None, Some((_, kept))) => (Arc::clone(&kept.plan), kept.digest),
-            (None, None) => unreachable!("every rank has said that it has this plan"),
+            (None, _, Some((_, kept))) => (Arc::clone(&kept.plan), kept.digest),
+            (None, _, None) => unreachable!("every rank has said that it has this plan"),
         };
-        let made = started.map(|(_, made)| made);
         let kept = Kept { key, made, plan: Arc::clone(&plan), digest };
         *self.saver.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(kept));
         Ok((token, plan))

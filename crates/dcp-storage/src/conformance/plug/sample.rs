@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dcp_types::{
     ChunkList, Chunks, DType, Dest, DeviceMesh, DictKey, Digest, Entry, EntryKind, GlobalPlan, Metadata, OwnedTensor,
-    Owners, Placement, PlanPart, Rank, RankSet, ReadItem, ReadWhat, Region, RegionsDecl, SavePlan, Segment, Shape,
-    ShardGrid, Source, StatePath, TensorEntry, Value, ValueDecl, WriteItem, WriteWhat,
+    Owners, Placement, PlanPart, Rank, RankSet, ReadItem, ReadWhat, Region, RegionDecl, SavePlan, Segment, Shape,
+    ShardGrid, ShardingDecl, Source, StatePath, TensorDecl, TensorEntry, Value, ValueDecl, WriteItem, WriteWhat,
 };
 
 use super::Plug;
@@ -132,22 +132,20 @@ impl Sample {
     /// What a rank declares.
     fn declared(&self, rank: Rank) -> SavePlan {
         let items = self.plan.items_of(rank);
-        let mut regions: Vec<RegionsDecl> = Vec::new();
+        let (mut tensors, mut regions): (Vec<TensorDecl>, Vec<RegionDecl>) = Default::default();
         let mut values = Vec::new();
         for item in items {
             let Some((_, entry)) = self.metadata().entry(item.entry) else { continue };
             let path = entry.path.clone();
             match (&entry.kind, item.what) {
                 (EntryKind::Tensor(tensor), WriteWhat::Chunk(chunk, _)) => {
-                    match regions.iter_mut().find(|known| known.path == path) {
-                        Some(known) => known.regions.push(chunk.region),
-                        None => regions.push(RegionsDecl {
-                            path,
-                            dtype: tensor.dtype,
-                            shape: tensor.shape.clone(),
-                            regions: vec![chunk.region],
-                        }),
-                    }
+                    let known = tensors.iter().position(|known| known.path == path);
+                    let number = known.unwrap_or_else(|| {
+                        let (dtype, shape) = (tensor.dtype, tensor.shape.clone());
+                        tensors.push(TensorDecl { path, dtype, shape, sharding: ShardingDecl::Regions, tied: None });
+                        tensors.len() - 1
+                    });
+                    regions.push(RegionDecl { tensor: number as u32, region: chunk.region });
                 }
                 _ => {
                     let encoded = self.value(item.entry).encode().expect("encodes");
@@ -155,10 +153,10 @@ impl Sample {
                 }
             }
         }
-        let order = regions.iter().map(|decl| decl.path.clone()).collect();
+        let order = tensors.iter().map(|decl| decl.path.clone()).collect();
         SavePlan {
             meshes: PlanPart::new(Vec::new()).expect("encodes"),
-            tensors: PlanPart::new(Vec::new()).expect("encodes"),
+            tensors: PlanPart::new(tensors).expect("encodes"),
             regions: PlanPart::new(regions).expect("encodes"),
             values: PlanPart::new(values).expect("encodes"),
             order,
