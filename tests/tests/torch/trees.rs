@@ -1,7 +1,7 @@
 //! State trees, of the old flattening (before PyTorch 2.4) and the new.
 
-use dcp::Checkpoint;
 use dcp::crates::dcp_types::{DictKey, Segment};
+use dcp::{Checkpoint, Collective, DcpFormat, Error, MemoryStore, Saver, StateDict, StorageError, Store, ThreadGroup};
 use serde_json::Value;
 
 use crate::expected::all;
@@ -29,4 +29,25 @@ fn whole_trees_are_built_again() {
         let loaded = Checkpoint::open(&fixture.path).and_then(|checkpoint| checkpoint.load());
         assert!(loaded.is_ok(), "{}: {loaded:?}", fixture.path.display());
     }
+}
+
+/// What one rank has as an empty dict, and another filled, makes no tree: the index could not be read again.
+#[test]
+fn what_is_no_tree_is_refused_before_anything_is_written() {
+    let store = MemoryStore::new();
+    let saved = ThreadGroup::run(2, |rank| {
+        let model = StateDict::new();
+        let model = if rank.rank() == 0 { model } else { model.with("step", 7) };
+        let state = StateDict::new().with("model", model);
+        Saver::new().group(&rank).format(DcpFormat::new()).save_dict(&state, store.clone())
+    });
+    match saved.into_iter().next().expect("two ranks").expect("no panic") {
+        Err(Error::Storage(fault)) => match *fault {
+            StorageError::Unsupported { what, .. } => assert!(what.contains("model"), "{what}"),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+    let left = dcp_storage::conformance::block_on(store.list(None)).expect("listed");
+    assert!(left.is_empty(), "{left:?}");
 }

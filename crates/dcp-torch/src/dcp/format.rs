@@ -8,7 +8,7 @@ use dcp_storage::{
     Ask, Companions, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath,
     StreamTransform, Strictness, Transforms, WrittenFile,
 };
-use dcp_types::{Entry, Fqn, GlobalPlan, Rank, Segment, Value};
+use dcp_types::{Entry, Fqn, GlobalPlan, Rank, Segment, Value, unflatten};
 
 use super::open::{Open, rank_of};
 use super::{companion, summary, write};
@@ -128,6 +128,7 @@ impl Format for DcpFormat {
     fn check(&self, plan: &GlobalPlan) -> Result<(), StorageError> {
         self.transforms.check().map_err(unsupported)?;
         refuse_other_roots(plan)?;
+        refuse_what_is_no_tree(plan)?;
         tuples::refuse(plan, self.name())
     }
 
@@ -209,6 +210,12 @@ fn refuse_other_roots(plan: &GlobalPlan) -> Result<(), StorageError> {
         }
         None => Ok(()),
     }
+}
+
+/// Refuses a state in which one rank has a leaf (an empty dict is one) where another has something inside.
+fn refuse_what_is_no_tree(plan: &GlobalPlan) -> Result<(), StorageError> {
+    let leaves = plan.metadata().entries().map(|(_, entry)| (entry.path.clone(), ()));
+    unflatten(leaves).map(drop).map_err(|fault| unsupported(fault.to_string()))
 }
 
 /// The index of a rank that has one for itself.
