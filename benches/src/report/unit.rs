@@ -35,13 +35,20 @@ impl Unit {
 
     /// A value with three digits that count.
     pub(crate) fn show(self, value: f64) -> String {
-        let decimals = match value.abs() {
-            value if value >= 100.0 => 0,
-            value if value >= 10.0 => 1,
-            value if value >= 1.0 => 2,
-            value if value >= 0.1 => 3,
-            _ => 4,
-        };
+        // Before the first digit that counts are so many zeros, or after it so many digits.
+        let magnitude = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
+        let decimals = (2.0 - magnitude).clamp(0.0, 6.0) as usize;
         format!("{value:.decimals$}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Unit;
+
+    #[test]
+    fn three_digits_count() {
+        let shown = [1234.5, 123.4, 12.34, 1.234, 0.1234, 0.001_234, 0.0].map(|value| Unit::Seconds.show(value));
+        assert_eq!(shown, ["1234", "123", "12.3", "1.23", "0.123", "0.00123", "0.00"]);
     }
 }

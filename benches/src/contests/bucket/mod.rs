@@ -173,11 +173,15 @@ impl Ours {
     }
 }
 
-/// The memory beyond the state that `Traffic` allows, in MiB: the parts on their way, and of each file that is being written the part that is
-/// being gathered; of a load nothing but the engine's buffers for short runs, of which there are none here.
+/// The memory beyond the state that `Traffic` allows, in MiB, and the client's own: the parts on their way, and of each file that is being written
+/// the part that is being gathered; of a load nothing but the engine's buffers for short runs, of which there are none here.
 fn documented(task: Task, in_flight: usize) -> usize {
-    if task == Task::Save { (in_flight + threads()) * (PART >> 20) } else { 0 }
+    let parts = if task == Task::Save { in_flight + threads() } else { 0 };
+    CLIENT + parts * (PART >> 20)
 }
+
+/// In MiB.
+const CLIENT: usize = 8;
 
 /// As many objects are written at a time.
 fn threads() -> usize {
