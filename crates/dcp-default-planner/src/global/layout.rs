@@ -101,7 +101,8 @@ impl Placing<'_, '_> {
 
     /// Regions that several ranks have are replicas of one chunk.
     fn list(&mut self, fqn: &Fqn, shape: &Shape, held: &[(&Region, usize)]) -> Result<Candidates, PlanError> {
-        let mut held = held.to_vec();
+        // What ranks declare lies all over the memory: it is brought together before it is sorted.
+        let mut held: Vec<(Region, usize)> = held.iter().map(|(region, class)| ((*region).clone(), *class)).collect();
         held.sort_unstable();
         held.dedup();
         let (mut regions, mut candidates) = (Vec::with_capacity(held.len()), Vec::with_capacity(held.len()));
@@ -134,9 +135,9 @@ impl Placing<'_, '_> {
         positions
     }
 
-    fn overlap(&self, fqn: &Fqn, regions: Box<(Region, Region)>, held: &[(&Region, usize)]) -> PlanError {
+    fn overlap(&self, fqn: &Fqn, regions: Box<(Region, Region)>, held: &[(Region, usize)]) -> PlanError {
         let lowest = |of: &Region| {
-            let classes = held.iter().filter(|(region, _)| *region == of).map(|(_, class)| *class);
+            let classes = held.iter().filter(|(region, _)| region == of).map(|(_, class)| *class);
             classes.map(|class| self.classes.regions[class].first).min().unwrap_or(0)
         };
         PlanError::Overlap { fqn: fqn.clone(), ranks: (lowest(&regions.0), lowest(&regions.1)), regions }
