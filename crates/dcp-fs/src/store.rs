@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dcp_storage::{
-    Look, ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, Upload, Version,
+    Io, Look, ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, Upload, Version,
 };
 
 use crate::beneath::{self, Blocked};
@@ -155,7 +155,7 @@ impl Store for LocalStore {
         ranges: &mut [ReadRange<'_>],
         look: &mut Look<'_>,
     ) -> Result<(), StorageError> {
-        self.read_steps(path, ranges, READ_STEP, look)
+        self.read_steps(path, ranges, Io::READ_BUFFER as usize, look)
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {
@@ -212,8 +212,5 @@ impl Store for LocalStore {
         Ok(())
     }
 }
-
-/// In bytes: as much as stays in a core's own cache, together with where it is copied from.
-const READ_STEP: usize = 256 << 10;
 
 const DISCARD: &str = "discard uploads of";

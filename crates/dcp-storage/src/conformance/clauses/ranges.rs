@@ -158,12 +158,8 @@ impl Object {
 
     /// One read of all these ranges gives each its own bytes.
     async fn reads(&self, ranges: &[(usize, usize)]) -> Checked {
-        let mut buffers: Vec<_> = ranges.iter().map(|&(_, length)| vec![0xa5; length]).collect();
-        let mut wanted: Vec<_> = ranges
-            .iter()
-            .zip(&mut buffers)
-            .map(|(&(offset, _), buffer)| ReadRange { offset: offset as u64, buffer })
-            .collect();
+        let mut buffers = Vec::new();
+        let mut wanted = into(&mut buffers, ranges);
         self.store.read(&self.path, &mut wanted).await.must(&format!("a read of {} ranges", ranges.len()))?;
         ranges.iter().zip(&buffers).try_for_each(|(&(offset, length), buffer)| {
             same_bytes(&format!("{length} bytes at {offset}"), buffer, &self.content[offset..offset + length])
@@ -172,12 +168,8 @@ impl Object {
 
     /// Each of these ascending ranges is shown once, in order, with its own bytes.
     async fn shows(&self, ranges: &[(usize, usize)]) -> Checked {
-        let mut buffers: Vec<_> = ranges.iter().map(|&(_, length)| vec![0xa5; length]).collect();
-        let mut wanted: Vec<_> = ranges
-            .iter()
-            .zip(&mut buffers)
-            .map(|(&(offset, _), buffer)| ReadRange { offset: offset as u64, buffer })
-            .collect();
+        let mut buffers = Vec::new();
+        let mut wanted = into(&mut buffers, ranges);
         let mut shown = Vec::new();
         let mut look = |range: &ReadRange<'_>| {
             shown.push((range.offset as usize, range.buffer.to_vec()));
@@ -199,6 +191,14 @@ impl Object {
     async fn refuses(&self, offset: u64, length: usize) -> Checked {
         out_of_range(read(&*self.store, &self.path, offset, length).await, offset, length as u64)
     }
+}
+
+/// Buffers for these ranges, and what is to be read into them.
+fn into<'a>(buffers: &'a mut Vec<Vec<u8>>, ranges: &[(usize, usize)]) -> Vec<ReadRange<'a>> {
+    buffers.extend(ranges.iter().map(|&(_, length)| vec![0xa5; length]));
+    let range =
+        |(&(offset, _), buffer): (&(usize, usize), &'a mut Vec<u8>)| ReadRange { offset: offset as u64, buffer };
+    ranges.iter().zip(buffers).map(range).collect()
 }
 
 /// The error must say which range it was, and how large the object is.

@@ -2,11 +2,8 @@
 
 use crate::{ReadRange, StorageError, Store, StorePath};
 
-/// Ranges that are longer, in bytes, had better be cut.
-pub(super) const STEP: u64 = 256 << 10;
-
-/// Fills all buffers, and shows each to `look`, with its number, as soon as the store allows it. Says of how many parts of the file that was:
-/// ranges that touch are one.
+/// Fills all buffers, and shows each to `look`, with its number, as soon as the store allows it: what is longer than [`Io::READ_BUFFER`](crate::Io::READ_BUFFER) had better be
+/// cut before. Says of how many parts of the file that was: ranges that touch are one.
 pub(super) async fn fetch(
     store: &dyn Store,
     file: &StorePath,

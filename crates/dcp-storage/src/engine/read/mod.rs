@@ -2,8 +2,8 @@
 //!
 //! A region of a chunk is a number of contiguous runs of the file, once its dimensions are put in the order in which the file
 //! has them. The destination is cut into pieces; each piece is a task. Where runs of the file and spans of the destination's
-//! memory are long enough, the file is read straight into the destination, and neighbours in the file at once ([`straight`]); otherwise through a buffer of
-//! [`StoreTraits::read_buffer`](crate::StoreTraits::read_buffer) bytes.
+//! memory are long enough, the file is read straight into the destination, and neighbours in the file at once ([`straight`]);
+//! otherwise through a buffer of [`StoreTraits::read_buffer`](crate::StoreTraits::read_buffer) bytes.
 //!
 //! Three things do not fit in: a sink over a chunk that lies permuted ([`stage`]), elements that share bytes ([`gather`]), and
 //! what is encoded ([`stream`]).

@@ -4,9 +4,9 @@ use std::mem;
 use std::sync::Arc;
 
 use super::batch::RANGES;
-use super::fetch::{STEP, fetch};
+use super::fetch::fetch;
 use super::verify::{Extent, Verifier};
-use crate::{Io, ReadRange, ReadReport, StorageError, Store, StoreTraits};
+use crate::{Io, ReadRange, ReadReport, StorageError, Store, StorePath, StoreTraits};
 
 /// Bytes of one file, ascending, that are read as one.
 pub(super) struct Straight<'a> {
@@ -44,7 +44,7 @@ impl<'a> Straight<'a> {
                 gaps = later;
             }
             position = offset;
-            for buffer in bytes.chunks_mut(STEP.next_multiple_of(extent.steps.unit()) as usize) {
+            for buffer in bytes.chunks_mut(Io::READ_BUFFER.next_multiple_of(extent.steps.unit()) as usize) {
                 let length = buffer.len() as u64;
                 ranges.push(ReadRange { offset: position, buffer });
                 owners.push(Some(extents.len()));
@@ -66,6 +66,11 @@ impl<'a> Straight<'a> {
         }
         io.advance(to - from);
         Ok(ReadReport { read: to - from, ranges: parts, ..ReadReport::default() })
+    }
+
+    /// Its file, and where it begins there.
+    fn place(&self) -> Option<(&StorePath, u64)> {
+        self.parts.first().map(|part| (&part.extent.file, part.offset))
     }
 
     fn offset(&self) -> u64 {
@@ -101,8 +106,7 @@ impl<'a> Straight<'a> {
 
 /// Joins what lies side by side in a file, or nearly so, into reads of up to `most` bytes.
 pub(super) fn join<'a>(mut reads: Vec<Straight<'a>>, most: u64, traits: &StoreTraits) -> Vec<Straight<'a>> {
-    let file = |read: &Straight<'a>| read.parts.first().map(|part| part.extent.file.clone());
-    reads.sort_by(|a, b| file(a).cmp(&file(b)).then(a.offset().cmp(&b.offset())));
+    reads.sort_by(|a, b| a.place().cmp(&b.place()));
     let mut joined: Vec<Straight<'a>> = Vec::new();
     for read in reads {
         let rest = match joined.last_mut() {
