@@ -1,5 +1,6 @@
 //! What every contest is given.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,10 +36,10 @@ impl Bench {
         Ok(place)
     }
 
-    /// PyTorch's ranks; none, and a word why, if they cannot be had.
-    pub(crate) fn torch_ranks(&self, ranks: usize, shape: Shape) -> Option<TorchRanks> {
+    /// PyTorch's ranks, to be shared by several turns; none, and a word why, if they cannot be had.
+    pub(crate) fn torch_ranks(&self, ranks: usize, shape: Shape) -> Option<RefCell<TorchRanks>> {
         let ranks = TorchRanks::start(self.python.as_ref()?, ranks, shape, &self.dir);
-        ranks.inspect_err(|why| println!("PyTorch is left out: {why}")).ok()
+        ranks.inspect_err(|why| println!("PyTorch is left out: {why}")).ok().map(RefCell::new)
     }
 
     /// This very program, to do something in a process of its own.

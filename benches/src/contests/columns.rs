@@ -1,6 +1,6 @@
 //! What ranks have saved by rows, as many others load as columns.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 use dcp::Verify;
 
@@ -31,11 +31,11 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Comparison>, Fault> {
 fn row(bench: &Bench, shape: Shape) -> Result<Row, Fault> {
     let (ours_files, torch_files) = (bench.place("dcp")?, bench.place("torch")?);
     ours::save(&State::new(shape, RANKS, 0)?, &ours_files, true)?;
-    let mut torch = bench.torch_ranks(RANKS, shape);
-    if let Some(ranks) = &mut torch {
-        ranks.save(&torch_files, 1, true)?;
+    let torch = bench.torch_ranks(RANKS, shape);
+    if let Some(ranks) = &torch {
+        ranks.borrow_mut().save(&torch_files, 1, true)?;
     }
-    let (torch, as_columns) = (RefCell::new(torch), State::new(shape, RANKS, 1)?);
+    let as_columns = State::new(shape, RANKS, 1)?;
     let over_read = Cell::new(1.0);
     let mut turns = Turns::new(bench.repeat);
     turns.add(DCP, "", || {
@@ -44,8 +44,8 @@ fn row(bench: &Bench, shape: Shape) -> Result<Row, Fault> {
         over_read.set(total.read as f64 / total.needed as f64);
         Ok(Used::time(seconds))
     });
-    if torch.borrow().is_some() {
-        turns.add_guest(TORCH, "", || torch.borrow_mut().as_mut().ok_or("no PyTorch")?.load(&torch_files, 1));
+    if let Some(ranks) = &torch {
+        turns.add_guest(TORCH, "", || ranks.borrow_mut().load(&torch_files, 1));
     }
     let run = shape.columns / RANKS * size_of::<f32>();
     let mut row = Row::new(format!("runs of {run} bytes"), turns.take()?.seconds());

@@ -17,15 +17,12 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Comparison>, Fault> {
     let bytes = bench.sizes.state;
     let what = format!("what the machine does with {} at best", show(bytes));
     let mut comparison = Comparison::new("limits", what, Unit::GbPerSecond, &[PLAIN]);
-    for threads in [1, 2] {
-        let mut turns = Turns::new(bench.repeat);
-        turns.add(PLAIN, "", || copy(bytes, threads));
-        comparison.push(Row::new(format!("memcpy, {}", count(threads, "thread")), turns.take()?.rates(bytes)), &[]);
-    }
-    for threads in [1, 2] {
-        let mut turns = Turns::new(bench.repeat);
-        turns.add(PLAIN, "", || checksum(bytes, threads));
-        comparison.push(Row::new(format!("CRC-32, {}", count(threads, "thread")), turns.take()?.rates(bytes)), &[]);
+    for (what, work) in IN_MEMORY {
+        for threads in [1, 2] {
+            let mut turns = Turns::new(bench.repeat);
+            turns.add(PLAIN, "", || work(bytes, threads));
+            comparison.push(Row::new(format!("{what}, {}", count(threads, "thread")), turns.take()?.rates(bytes)), &[]);
+        }
     }
     for &ranks in bench.sizes.ranks {
         for row in files(bench, ranks)? {
@@ -37,6 +34,11 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Comparison>, Fault> {
     comparison.push(Row::new("durable write, 1 rank", durable), &[]);
     Ok(vec![comparison])
 }
+
+/// Done with so many bytes, on so many threads.
+type Work = fn(usize, usize) -> Result<Used, Fault>;
+
+const IN_MEMORY: [(&str, Work); 2] = [("memcpy", copy), ("CRC-32", checksum)];
 
 fn copy(bytes: usize, threads: usize) -> Result<Used, Fault> {
     let share = bytes / 2 / threads;

@@ -1,7 +1,5 @@
 //! A state is loaded on the mesh that has saved it, out of the page cache.
 
-use std::cell::RefCell;
-
 use dcp::Verify;
 
 use super::save::{COLUMNS, TENSORS};
@@ -28,16 +26,15 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Comparison>, Fault> {
 
 fn row(bench: &Bench, shape: Shape, ranks: usize) -> Result<Row, Fault> {
     let state = &State::new(shape, ranks, 0)?;
-    let mut torch = bench.torch_ranks(ranks, shape);
+    let torch = bench.torch_ranks(ranks, shape);
     let [plain_files, ours_files, torch_files] = ["plain", "dcp", "torch"].map(|name| bench.place(name));
     let (plain_files, ours_files, torch_files) = (&plain_files?, &ours_files?, &torch_files?);
     // Durably, so that nothing is on its way to the disk while others read.
     plain::write(state, plain_files, plain::WAYS[0], true)?;
     ours::save(state, ours_files, true)?;
-    if let Some(ranks) = &mut torch {
-        ranks.save(torch_files, 1, true)?;
+    if let Some(ranks) = &torch {
+        ranks.borrow_mut().save(torch_files, 1, true)?;
     }
-    let torch = RefCell::new(torch);
     let mut turns = Turns::new(bench.repeat);
     for way in plain::WAYS {
         turns.add(PLAIN, way, move || plain::read(state, plain_files, way).map(Used::time));
@@ -45,8 +42,8 @@ fn row(bench: &Bench, shape: Shape, ranks: usize) -> Result<Row, Fault> {
     for (who, verify) in [(DCP, Verify::Covered), (UNCHECKED, Verify::None)] {
         turns.add(who, "", move || Ok(Used::time(ours::load(state, ours_files, verify)?.0)));
     }
-    if torch.borrow().is_some() {
-        turns.add_guest(TORCH, "", || torch.borrow_mut().as_mut().ok_or("no PyTorch")?.load(torch_files, 0));
+    if let Some(ranks) = &torch {
+        turns.add_guest(TORCH, "", || ranks.borrow_mut().load(torch_files, 0));
     }
     let row = Row::new(count(ranks, "rank"), turns.take()?.rates(shape.bytes())).at(ranks as f64);
     for files in [plain_files, ours_files, torch_files] {

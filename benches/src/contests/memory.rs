@@ -1,6 +1,5 @@
 //! The memory that saving and loading take beyond the state.
 
-use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -62,15 +61,14 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Comparison>, Fault> {
 
 fn measure(bench: &Bench, bytes: usize, comparison: &mut Comparison) -> Result<(), Fault> {
     let (ours_place, torch_place) = (bench.place("dcp")?, bench.place("torch")?);
-    let torch = RefCell::new(bench.torch_ranks(RANKS, shape(bytes)));
+    let torch = bench.torch_ranks(RANKS, shape(bytes));
     for task in [Task::Save, Task::Load] {
         // Memory varies little.
         let mut turns = Turns::new(1);
         turns.add(DCP, "", || this_program(bench, task, &ours_place, bytes));
-        if torch.borrow().is_some() {
+        if let Some(ranks) = &torch {
             turns.add_guest(TORCH, "", || {
-                let mut torch = torch.borrow_mut();
-                let torch = torch.as_mut().ok_or("no PyTorch")?;
+                let mut torch = ranks.borrow_mut();
                 if task == Task::Save { torch.save(&torch_place, 1, false) } else { torch.load(&torch_place, 0) }
             });
         }

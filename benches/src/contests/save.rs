@@ -1,7 +1,5 @@
 //! A state is saved: into the page cache, or durably.
 
-use std::cell::RefCell;
-
 use crate::Fault;
 use crate::bench::{Bench, remove};
 use crate::contestants::{DCP, PLAIN, Shape, State, TORCH, ours, plain};
@@ -31,7 +29,7 @@ fn contest(
     let mut comparison = Comparison::new(name, what, Unit::GbPerSecond, &[PLAIN, DCP, TORCH]).over("ranks");
     for &ranks in bench.sizes.ranks {
         let state = &State::new(shape, ranks, 0)?;
-        let torch = RefCell::new(bench.torch_ranks(ranks, shape));
+        let torch = bench.torch_ranks(ranks, shape);
         let place = &bench.place(name)?;
         // What one has written is in nobody's way.
         let then_gone = &|used: Result<Used, Fault>| {
@@ -46,10 +44,12 @@ fn contest(
         turns.add(DCP, "", || then_gone(ours::save(state, place, fsync).map(Used::time)));
         // Its default, and another choice where that is cheap.
         let threads: &[usize] = if fsync { &[1] } else { &[1, 2] };
-        for threads in threads.iter().filter(|_| torch.borrow().is_some()) {
-            turns.add_guest(TORCH, count(*threads, "thread"), || {
-                then_gone(torch.borrow_mut().as_mut().ok_or("no PyTorch")?.save(place, *threads, fsync))
-            });
+        if let Some(torch) = &torch {
+            for &threads in threads {
+                turns.add_guest(TORCH, count(threads, "thread"), move || {
+                    then_gone(torch.borrow_mut().save(place, threads, fsync))
+                });
+            }
         }
         let row = Row::new(count(ranks, "rank"), turns.take()?.rates(shape.bytes()));
         comparison.push(row.at(ranks as f64), goals);

@@ -1,7 +1,5 @@
 //! Many small tensors: what each of them costs.
 
-use std::cell::RefCell;
-
 use dcp::Verify;
 
 use crate::Fault;
@@ -19,13 +17,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Comparison>, Fault> {
     let mut comparison = Comparison::new("small", what, Unit::Seconds, &[DCP, TORCH]);
     let state = State::new(shape, RANKS, 0)?;
     let (ours_files, torch_files) = (bench.place("dcp")?, bench.place("torch")?);
-    let torch = RefCell::new(bench.torch_ranks(RANKS, shape));
-    let has_torch = torch.borrow().is_some();
-    let by_torch = |is_save: bool| {
-        let mut torch = torch.borrow_mut();
-        let ranks = torch.as_mut().ok_or("no PyTorch")?;
-        if is_save { ranks.save(&torch_files, 1, false) } else { ranks.load(&torch_files, 0) }
-    };
+    let torch = bench.torch_ranks(RANKS, shape);
     for is_save in [true, false] {
         let mut turns = Turns::new(bench.repeat);
         turns.add(DCP, "", || {
@@ -37,12 +29,15 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Comparison>, Fault> {
             };
             Ok(Used::time(seconds))
         });
-        if has_torch {
+        if let Some(ranks) = &torch {
             turns.add_guest(TORCH, "", || {
+                let mut ranks = ranks.borrow_mut();
                 if is_save {
                     remove(&torch_files)?;
+                    ranks.save(&torch_files, 1, false)
+                } else {
+                    ranks.load(&torch_files, 0)
                 }
-                by_torch(is_save)
             });
         }
         let row = Row::new(if is_save { "save" } else { "load" }, turns.take()?.seconds());

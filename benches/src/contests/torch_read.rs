@@ -1,6 +1,5 @@
 //! PyTorch's checkpoints, read here and by PyTorch, which writes them.
 
-use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -74,7 +73,7 @@ fn open(bench: &Bench, python: &Python, times: &mut Comparison, memory: &mut Com
 fn columns(bench: &Bench) -> Result<Row, Fault> {
     let shape = Shape::of_bytes(bench.sizes.state, TENSORS, COLUMNS);
     let (dir, as_columns) = (bench.place("rows")?, State::new(shape, RANKS, 1)?);
-    let torch = RefCell::new(bench.torch_ranks(RANKS, shape).ok_or("there are no ranks of PyTorch")?);
+    let torch = bench.torch_ranks(RANKS, shape).ok_or("there are no ranks of PyTorch")?;
     torch.borrow_mut().save(&dir, 1, true)?;
     let mut turns = Turns::new(bench.repeat);
     turns.add(DCP, "", || Ok(Used::time(ours::load(&as_columns, &dir, Verify::Covered)?.0)));
