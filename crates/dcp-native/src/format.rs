@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dcp_storage::{
-    Ask, Checksum, DataName, Encoded, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Segment, Step, StorageError,
-    StorePath, StreamTransform, Strictness, Transforms, WrittenFile, WrittenSegment,
+    Ask, Checksum, DataName, Encoded, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Segment, Step,
+    StorageError, StorePath, StreamTransform, Strictness, Transforms, WrittenFile, WrittenSegment,
 };
 use dcp_types::{GlobalPlan, Rank, WriteItem, WriteWhat};
 use serde::{Deserialize, Serialize};

@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use bytes::Bytes;
-use dcp_storage::{Checksum, DataName, Encoded, FileLayout, Generation, Segment, StorageError, Transforms, WrittenSegment};
+use dcp_storage::{
+    Checksum, DataName, Encoded, FileLayout, Generation, Segment, StorageError, Transforms, WrittenSegment,
+};
 use dcp_types::{DType, GlobalPlan, Rank, WriteItem, WriteWhat};
 
 use super::format::unsupported;
@@ -79,7 +81,12 @@ fn add<const N: usize>(segments: &mut Vec<Segment>, parts: [Segment; N], transfo
         segments.extend(parts);
     } else {
         let (transforms, parts) = (transforms.clone(), parts.into());
-        segments.push(Segment::Encoded(Encoded { transforms, segments: parts, checksum_block: 0, checksum: Checksum::Crc32 }));
+        segments.push(Segment::Encoded(Encoded {
+            transforms,
+            segments: parts,
+            checksum_block: 0,
+            checksum: Checksum::Crc32,
+        }));
     }
 }
 
