@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Reads a checkpoint of the native format, version 1 or 2, with nothing but Python's standard library.
+"""Reads a checkpoint of the native format, version 1 to 4, with nothing but Python's standard library.
 
     python3 read_native.py DIRECTORY
     python3 read_native.py --values DIRECTORY
 
 The first prints the SHA-256 and the name of each tensor, as `sha256sum` would; the second each value and its name. It follows `format.md` literally and is made to be read, not to
-be fast. It checks every CRC-32; the XXH3-128 of the index is left out, as the standard library does not have it. What was compressed with zstd it
+be fast. It checks every CRC; the XXH3-128 of the index is left out, as the standard library does not have it. What was compressed with zstd it
 reads with Python 3.14, or with the package `zstandard`.
 """
 
@@ -118,13 +118,14 @@ def unpack_at(data, at):
 def read_index(path):
     data = path.read_bytes()
     magic, version, flags, generation, length = struct.unpack("<8sIIQQ", data[:32])
-    if magic != b"\x89DCPIDX\n" or version not in (1, 2) or flags != 0 or len(data) != 32 + length + 16:
-        raise ValueError(f"{path} is not an index of version 1 or 2")
+    if magic != b"\x89DCPIDX\n" or version not in (1, 2, 3, 4) or flags != 0 or len(data) != 32 + length + 16:
+        raise ValueError(f"{path} is not an index of version 1 to 4")
     rule, files_per_rank, align, block, (meshes, entries), ranks, parents, *more = unpack(data[32 : 32 + length])
-    if rule != version or parents:
+    if rule != (version - 1) % 2 + 1 or parents:
         raise ValueError(f"{path} needs a newer reader")
-    transforms = more[0] if version == 2 else []
-    return generation, files_per_rank, align, block, meshes, entries, ranks, transforms
+    transforms = more[0] if rule == 2 else []
+    checksum = zlib.crc32 if version <= 2 else crc32c
+    return generation, files_per_rank, align, block, meshes, entries, ranks, transforms, checksum
 
 
 def name_of(path):
@@ -285,7 +286,7 @@ def lay_out(chunks, values, files_per_rank, align):
 
 
 def encoded_extents(data, items, footer):
-    """Where the items of a file of version 2 lie: its footer begins with their lengths."""
+    """Where the items of a file of layout rule 2 lie: its footer begins with their lengths."""
     lengths = struct.unpack_from(f"<{items}Q", data, footer)
     extents, offset = [], 0
     for length in lengths:
@@ -297,7 +298,9 @@ def encoded_extents(data, items, footer):
 
 
 def main(directory, want_values):
-    generation, files_per_rank, align, block, meshes, entries, ranks, transforms = read_index(directory / "index.dcp")
+    generation, files_per_rank, align, block, meshes, entries, ranks, transforms, checksum = read_index(
+        directory / "index.dcp"
+    )
     tensors, chunks, values, found = {}, {}, {}, {}
     for number, (path, kind) in enumerate(entries):
         ((tag, content),) = kind.items()
@@ -328,7 +331,7 @@ def main(directory, want_values):
                 for length in lengths:
                     extents.append((end, length))
                     end += length
-            check(data, extents, end, size, footer_crc, block, bool(transforms))
+            check(checksum, data, extents, end, size, footer_crc, block, bool(transforms))
             content = [undone(data[offset : offset + length], transforms) for offset, length in extents]
             for entry, value in zip(of_rank, content[len(placed) :]):
                 found[entry] = shown(unpack(value))
@@ -347,14 +350,31 @@ def main(directory, want_values):
         print(f"{hashlib.sha256(content).hexdigest()}  {name}")
 
 
-def check(data, extents, footer, size, footer_crc, block, has_lengths):
+def crc32c(data):
+    """The checksum of iSCSI (RFC 3720), which the standard library does not have."""
+    found = 0xFFFFFFFF
+    for byte in data:
+        found = found >> 8 ^ CASTAGNOLI[(found ^ byte) & 0xFF]
+    return found ^ 0xFFFFFFFF
+
+
+def castagnoli(byte):
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+CASTAGNOLI = [castagnoli(byte) for byte in range(256)]
+
+
+def check(checksum, data, extents, footer, size, footer_crc, block, has_lengths):
     """Compares all checksums of a file."""
-    if len(data) != size or zlib.crc32(data[footer:]) != footer_crc:
+    if len(data) != size or checksum(data[footer:]) != footer_crc:
         raise ValueError("a file has another size, or another footer")
     found = []
     for offset, length in extents:
         for start in range(offset, offset + length, block):
-            found.append(zlib.crc32(data[start : min(start + block, offset + length)]))
+            found.append(checksum(data[start : min(start + block, offset + length)]))
     checksums = footer + 8 * len(extents) if has_lengths else footer
     if data[checksums:] != struct.pack(f"<{len(found)}I", *found):
         raise ValueError("a block is damaged")

@@ -16,7 +16,7 @@ pub(crate) fn written(layout: FileLayout) -> Result<WrittenFile, StorageError> {
             Segment::Bytes(bytes) => bytes.len() as u64,
             Segment::Late(late) => late(&segments)?.len() as u64,
             Segment::Align(to) => offset.next_multiple_of(to) - offset,
-            Segment::Item { item: written, checksum_block } => {
+            Segment::Item { item: written, checksum_block, .. } => {
                 let length = if let WriteWhat::Chunk(_, length) = written.what { length } else { VALUE };
                 let blocks = if checksum_block == 0 { 0 } else { length.div_ceil(checksum_block) };
                 checksums = vec![0; blocks as usize];

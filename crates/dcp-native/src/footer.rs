@@ -1,6 +1,6 @@
-//! The footer of a data file: the CRC-32 of every block of every item, in order, as little-endian 32-bit numbers.
+//! The footer of a data file: the checksum of every block of every item, in order, as little-endian 32-bit numbers.
 //!
-//! In version 2 the lengths of the items come before that, in order, as little-endian 64-bit numbers.
+//! With transforms the lengths of the items come before that, in order, as little-endian 64-bit numbers.
 
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ mod tests {
         let stored = |offset, length, checks| Stored { offset, length, checks };
         assert_eq!(table.items, [stored(0, 5, 0..2), stored(5, 8, 2..4)]);
         assert_eq!(*table.checks, [1, 2, 3, 4]);
-        // Without lengths it is as in version 1.
+        // Without lengths it is as without transforms.
         let table = Table::decode(&encode([7, 8].iter()), 0, 99, 4).expect("a footer");
         assert_eq!((table.items, &*table.checks), (vec![], &[7, 8][..]));
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dcp_storage::{
-    Ask, DataName, Encoded, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Segment, Step, StorageError,
-    StorePath, StreamTransform, Strictness, Transforms, WrittenFile, WrittenSegment,
+    Ask, Checksum, DataName, Encoded, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Segment, Step,
+    StorageError, StorePath, StreamTransform, Strictness, Transforms, WrittenFile, WrittenSegment,
 };
 use dcp_types::{GlobalPlan, Rank, WriteItem, WriteWhat};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::index::{self, FileFacts, Index};
 use crate::layout::{LayoutRule, PlannedFile};
 use crate::opened::OpenedNative;
 
-/// The native format: version 1, and version 2 where there are transforms.
+/// The native format: version 3, and version 4 where there are transforms; with the older checksums versions 1 and 2.
 ///
 /// ```
 /// use dcp_native::NativeFormat;
@@ -25,6 +25,7 @@ use crate::opened::OpenedNative;
 #[derive(Clone, Debug)]
 pub struct NativeFormat {
     rule: LayoutRule,
+    checksum: Checksum,
     transforms: Transforms,
 }
 
@@ -32,13 +33,21 @@ impl NativeFormat {
     /// One file a rank.
     #[must_use]
     pub fn new() -> Self {
-        Self { rule: LayoutRule { files_per_rank: 1, align: 64, block: 64 << 10 }, transforms: Transforms::new() }
+        let rule = LayoutRule { files_per_rank: 1, align: 64, block: 64 << 10 };
+        Self { rule, checksum: Checksum::Crc32c, transforms: Transforms::new() }
     }
 
     /// The same with several files a rank (at least 1), over which its chunks are spread by bytes.
     #[must_use]
     pub fn files_per_rank(mut self, files: u32) -> Self {
         self.rule.files_per_rank = files.max(1);
+        self
+    }
+
+    /// The same with another kind of checksum: [`Checksum::Crc32`] for readers that know no version but 1 and 2.
+    #[must_use]
+    pub fn checksum(mut self, checksum: Checksum) -> Self {
+        self.checksum = checksum;
         self
     }
 
@@ -57,7 +66,7 @@ impl NativeFormat {
         if !self.transforms.is_empty() {
             return Ok(self.encoded_layout(file, path));
         }
-        let item = |item| Segment::Item { item, checksum_block: self.rule.block };
+        let item = |item| Segment::Item { item, checksum_block: self.rule.block, checksum: self.checksum };
         let mut segments = Vec::with_capacity(2 * file.chunks.len() + file.values.len() + 1);
         let expected_size = file.values.is_empty().then_some(file.chunks_end);
         for placed in file.chunks {
@@ -73,11 +82,17 @@ impl NativeFormat {
     fn encoded_layout(&self, file: PlannedFile, path: StorePath) -> FileLayout {
         let items = file.chunks.into_iter().map(|placed| placed.item).chain(file.values);
         let encoded = |item| {
-            let (transforms, segments) = (self.transforms.clone(), vec![Segment::Item { item, checksum_block: 0 }]);
-            Segment::Encoded(Encoded { transforms, segments, checksum_block: self.rule.block })
+            let checksum = self.checksum;
+            let segments = vec![Segment::Item { item, checksum_block: 0, checksum }];
+            let (transforms, checksum_block) = (self.transforms.clone(), self.rule.block);
+            Segment::Encoded(Encoded { transforms, segments, checksum_block, checksum })
         };
         let footer = Segment::Late(Box::new(|written| Ok(encoded_footer_of(written))));
         FileLayout { path, expected_size: None, segments: items.map(encoded).chain([footer]).collect() }
+    }
+
+    fn checksum_name(&self) -> String {
+        format!("{:?}", self.checksum)
     }
 
     /// What the index needs to know of a file.
@@ -91,7 +106,7 @@ impl NativeFormat {
             let items = file.segments.iter().filter(|segment| segment.item.is_some());
             (encoded_footer_of(&file.segments), vec![items.map(|segment| segment.length).sum()])
         };
-        Some(FileFacts { number, size: file.size, footer_crc: crc32fast::hash(&footer), values })
+        Some(FileFacts { number, size: file.size, footer_crc: self.checksum.of(&footer), values })
     }
 }
 
@@ -130,7 +145,8 @@ impl Format for NativeFormat {
     fn summarise(&self, files: &[WrittenFile]) -> Result<Bytes, StorageError> {
         let facts: Option<Vec<FileFacts>> = files.iter().map(|file| self.facts(file)).collect();
         let facts = facts.ok_or_else(|| unsupported("files that it did not lay out"))?;
-        let summary = Summary { rule: self.rule, transforms: self.transforms.descriptors(), facts };
+        let (checksum, transforms) = (self.checksum_name(), self.transforms.descriptors());
+        let summary = Summary { rule: self.rule, checksum, transforms, facts };
         rmp_serde::to_vec(&summary).map(Bytes::from).map_err(|fault| unsupported(&fault.to_string()))
     }
 
@@ -143,13 +159,12 @@ impl Format for NativeFormat {
         let transforms = self.transforms.descriptors();
         let mut ranks = Vec::with_capacity(summaries.len());
         for (rank, summary) in summaries {
-            let Summary { rule, transforms: there, facts: mut files } = rmp_serde::from_slice(summary)
+            let Summary { rule, checksum, transforms: there, facts: mut files } = rmp_serde::from_slice(summary)
                 .map_err(|fault| unsupported(&format!("the summary of rank {rank}: {fault}")))?;
-            if (rule, &there) != (self.rule, &transforms) {
-                return Err(unsupported(&format!(
-                    "ranks with different options: {:?} {transforms:?} here, {rule:?} {there:?} on rank {rank}",
-                    self.rule
-                )));
+            let (own, others) = ((self.rule, self.checksum_name(), &transforms), (rule, checksum, &there));
+            if own != others {
+                let what = format!("ranks with different options: {own:?} here, {others:?} on rank {rank}");
+                return Err(unsupported(&what));
             }
             files.sort_by_key(|file| file.number);
             if !files.is_empty() {
@@ -157,7 +172,8 @@ impl Format for NativeFormat {
             }
         }
         ranks.sort_by_key(|(rank, _)| *rank);
-        let index = Index { generation, rule: self.rule, transforms, plan: plan.clone(), ranks };
+        let (rule, checksum) = (self.rule, self.checksum);
+        let index = Index { generation, rule, checksum, transforms, plan: plan.clone(), ranks };
         // What is written can be opened again.
         index.check().map_err(|fault| unsupported(&fault.to_string()))?;
         index.encode()
@@ -190,6 +206,7 @@ impl Ask for Open {
 #[derive(Serialize, Deserialize)]
 struct Summary {
     rule: LayoutRule,
+    checksum: String,
     transforms: Vec<String>,
     facts: Vec<FileFacts>,
 }

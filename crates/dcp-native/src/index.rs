@@ -1,7 +1,7 @@
 //! The index file: a fixed header, a MessagePack body, a checksum.
 
 use bytes::Bytes;
-use dcp_storage::{Generation, StorageError, StorePath, Transforms};
+use dcp_storage::{Checksum, Generation, StorageError, StorePath, Transforms};
 use dcp_types::{Chunks, GlobalPlan, Rank, ShardGrid, TensorEntry};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::layout::LayoutRule;
 pub(crate) const NAME: &str = "index.dcp";
 const MAGIC: [u8; 8] = *b"\x89DCPIDX\n";
 /// The newest version that is read.
-const NEWEST: u32 = 2;
+const NEWEST: u32 = 4;
 const HEADER: usize = 32;
 const CHECKSUM: usize = 16;
 
@@ -20,8 +20,9 @@ const CHECKSUM: usize = 16;
 pub(crate) struct Index {
     pub(crate) generation: Generation,
     pub(crate) rule: LayoutRule,
-    /// The descriptors of the transforms that everything went through, in the order in which they are undone. Without any it is
-    /// version 1, with some version 2; each has the layout rule of its number.
+    /// Of blocks and footers.
+    pub(crate) checksum: Checksum,
+    /// The descriptors of the transforms that everything went through, in the order in which they are undone.
     pub(crate) transforms: Vec<String>,
     pub(crate) plan: GlobalPlan,
     /// Facts of every file, by rank (ascending).
@@ -35,9 +36,9 @@ pub(crate) struct FileFacts {
     pub(crate) number: u32,
     /// Its size in bytes.
     pub(crate) size: u64,
-    /// The CRC-32 of its footer.
+    /// The checksum of its footer.
     pub(crate) footer_crc: u32,
-    /// The lengths of its values, in bytes; in version 2 instead where its footer starts, as the only number.
+    /// The lengths of its values, in bytes; with transforms instead where its footer starts, as the only number.
     pub(crate) values: Vec<u64>,
 }
 
@@ -51,22 +52,49 @@ struct Body<P> {
     ranks: Vec<(Rank, Vec<FileFacts>)>,
     /// Earlier checkpoints that chunks are taken from. None in these versions.
     parents: Vec<Bytes>,
-    /// Not in version 1.
+    /// Only under layout rule 2.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     transforms: Vec<String>,
+}
+
+/// What sets the versions of the format apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Version {
+    checksum: Checksum,
+    /// The number of the layout rule: 1, or 2 with transforms.
+    rule: u32,
+}
+
+/// By number, from 1 on.
+const VERSIONS: [Version; NEWEST as usize] = [
+    Version { checksum: Checksum::Crc32, rule: 1 },
+    Version { checksum: Checksum::Crc32, rule: 2 },
+    Version { checksum: Checksum::Crc32c, rule: 1 },
+    Version { checksum: Checksum::Crc32c, rule: 2 },
+];
+
+impl Version {
+    fn of(number: u32) -> Option<Self> {
+        VERSIONS.get(usize::try_from(number.checked_sub(1)?).ok()?).copied()
+    }
+
+    fn number(self) -> u32 {
+        VERSIONS.iter().zip(1..).find_map(|(version, number)| (*version == self).then_some(number)).unwrap_or(NEWEST)
+    }
 }
 
 impl Index {
     pub(crate) fn encode(&self) -> Result<Bytes, StorageError> {
         let LayoutRule { files_per_rank, align, block } = self.rule;
-        let (plan, ranks, version) = (&self.plan, self.ranks.clone(), self.version());
-        let (rule, parents, transforms) = (version, Vec::new(), self.transforms.clone());
+        let (plan, ranks) = (&self.plan, self.ranks.clone());
+        let Version { rule, .. } = self.version();
+        let (parents, transforms) = (Vec::new(), self.transforms.clone());
         let body = Body { rule, files_per_rank, align, block, plan, ranks, parents, transforms };
         let body = rmp_serde::to_vec(&body)
             .map_err(|fault| StorageError::Unsupported { format: "native", what: fault.to_string() })?;
         let mut index = Vec::with_capacity(HEADER + body.len() + CHECKSUM);
         index.extend(MAGIC);
-        index.extend(version.to_le_bytes());
+        index.extend(self.version().number().to_le_bytes());
         index.extend(0u32.to_le_bytes());
         index.extend(self.generation.to_le_bytes());
         index.extend((body.len() as u64).to_le_bytes());
@@ -85,23 +113,24 @@ impl Index {
             return Err(corrupt(HEADER, format!("{} bytes follow the body", rest.len())));
         }
         let Body { rule, files_per_rank, align, block, plan, ranks, parents, transforms } = body;
-        if rule != version || !parents.is_empty() {
-            return Err(StorageError::TooNew { path: path()?, found: rule.max(NEWEST + 1), supported: NEWEST });
+        if rule != version.rule || !parents.is_empty() {
+            return Err(StorageError::TooNew { path: path()?, found: NEWEST + 1, supported: NEWEST });
         }
         if !(align.is_power_of_two() && block.is_power_of_two() && (1..=MAX_BLOCK).contains(&block)) {
             return Err(corrupt(HEADER, format!("alignment {align} or block size {block} is not sensible")));
         }
-        let index = Self { generation, rule: LayoutRule { files_per_rank, align, block }, transforms, plan, ranks };
+        let (rule, checksum) = (LayoutRule { files_per_rank, align, block }, version.checksum);
+        let index = Self { generation, rule, checksum, transforms, plan, ranks };
         if index.version() != version || index.transforms.len() > Transforms::MAX {
-            let count = index.transforms.len();
-            return Err(corrupt(HEADER, format!("{count} transforms are not what version {version} has")));
+            let (count, number) = (index.transforms.len(), version.number());
+            return Err(corrupt(HEADER, format!("{count} transforms are not what version {number} has")));
         }
         index.check()?;
         Ok(index)
     }
 
-    fn version(&self) -> u32 {
-        if self.transforms.is_empty() { 1 } else { 2 }
+    fn version(&self) -> Version {
+        Version { checksum: self.checksum, rule: if self.transforms.is_empty() { 1 } else { 2 } }
     }
 
     /// The facts of a rank's files.
@@ -175,7 +204,7 @@ const MAX_DEPTH: usize = 32;
 
 /// What is around the body, and the body.
 struct Frame<'b> {
-    version: u32,
+    version: Version,
     generation: Generation,
     body: &'b [u8],
 }
@@ -191,10 +220,9 @@ fn frame(bytes: &[u8]) -> Result<Frame<'_>, StorageError> {
     }
     let word = |at: usize| numbers.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word));
     let long = |at: usize| numbers.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |long| u64::from_le_bytes(*long));
-    let version = word(0);
-    if !(1..=NEWEST).contains(&version) || word(4) != 0 {
-        return Err(StorageError::TooNew { path: path()?, found: version, supported: NEWEST });
-    }
+    let Some(version) = Version::of(word(0)).filter(|_| word(4) == 0) else {
+        return Err(StorageError::TooNew { path: path()?, found: word(0), supported: NEWEST });
+    };
     let length = long(16);
     if length.checked_add(CHECKSUM as u64) != Some(rest.len() as u64) {
         let found = rest.len().saturating_sub(CHECKSUM);

@@ -112,7 +112,7 @@ impl OpenedNative {
         Ok(places)
     }
 
-    /// Where the footer of a file of version 1 starts, if all that the index says of the file fits together.
+    /// Where the footer of a file of layout rule 1 starts, if all that the index says of the file fits together.
     fn footer(&self, file: &PlannedFile, facts: &FileFacts) -> Option<u64> {
         let footer = file.footer_offset(&facts.values)?;
         let entries = footer::entries(file.lengths(&facts.values), self.index.rule.block)?;
@@ -120,7 +120,7 @@ impl OpenedNative {
         (file.values.len() == facts.values.len() && size == facts.size).then_some(footer)
     }
 
-    /// Where the items of a file of version 1 lie, in order. That it can be computed has been found out by [`footer`](Self::footer).
+    /// Where the items of a file of layout rule 1 lie, in order. That it can be computed has been found out by [`footer`](Self::footer).
     fn extents<'a>(&self, file: &'a PlannedFile, facts: &'a FileFacts) -> impl Iterator<Item = Stored> + use<'a> {
         let (block, mut check) = (self.index.rule.block, 0);
         let chunks = file.chunks.iter().map(|chunk| (chunk.offset, chunk.length));
@@ -136,7 +136,7 @@ impl OpenedNative {
     }
 }
 
-/// Where the footer of a file of version 2 starts, if that can be. The rest is for the footer itself to say.
+/// Where the footer of a file of layout rule 2 starts, if that can be. The rest is for the footer itself to say.
 fn encoded_footer(file: &PlannedFile, facts: &FileFacts) -> Option<u64> {
     let [footer] = *facts.values else { return None };
     let least = 8 * file.item_count() as u64;
@@ -217,7 +217,7 @@ impl Ask for Locate {
             }
             Stage::Done => {
                 for (place, reply) in self.asked.iter().zip(&replies) {
-                    let table = checked_table(place, reply, self.opened.index.rule.block)?;
+                    let table = checked_table(place, reply, &self.opened.index)?;
                     let mut tables = self.opened.tables.lock().unwrap_or_else(PoisonError::into_inner);
                     tables.insert(place.path.clone(), table);
                 }
@@ -264,8 +264,9 @@ impl Locate {
             At::Number(number) => table.items.get(*number).ok_or_else(|| corrupt(place, "it lacks an item".into()))?,
         };
         let Stored { offset, length, checks: entries } = stored.clone();
-        let (block, table) = (self.opened.index.rule.block, Arc::clone(&table.checks));
-        let (file, checks) = (place.path.clone(), Some(BlockChecks { block, table, entries }));
+        let Index { checksum: kind, rule, .. } = self.opened.index;
+        let (block, table) = (rule.block, Arc::clone(&table.checks));
+        let (file, checks) = (place.path.clone(), Some(BlockChecks { kind, block, table, entries }));
         let layers = self.opened.layers.clone();
         Ok(if layers.is_empty() {
             Locator::Extent(Extent { file, offset, length, layout: Layout::default(), checks })
@@ -282,10 +283,10 @@ fn check_size(place: &Place, reply: &Reply) -> Result<(), StorageError> {
     }
 }
 
-fn checked_table(place: &Place, reply: &Reply, block: u64) -> Result<Arc<Table>, StorageError> {
+fn checked_table(place: &Place, reply: &Reply, index: &Index) -> Result<Arc<Table>, StorageError> {
     match reply {
-        Reply::Bytes(bytes) if crc32fast::hash(bytes) == place.facts.footer_crc => {
-            let table = Table::decode(bytes, place.items, place.footer, block);
+        Reply::Bytes(bytes) if index.checksum.of(bytes) == place.facts.footer_crc => {
+            let table = Table::decode(bytes, place.items, place.footer, index.rule.block);
             table.map(Arc::new).map_err(|reason| corrupt(place, format!("its footer is not sound: {reason}")))
         }
         _ => Err(corrupt(place, "its table of checksums is damaged".into())),

@@ -1,5 +1,6 @@
 //! The storage traits of distributed checkpoints, and what joins them.
 
+mod checksum;
 mod composed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -19,6 +20,7 @@ mod subdirectory;
 mod transform;
 mod writer;
 
+pub use checksum::Checksum;
 pub use composed::{ComposedReader, ComposedWriter, Kept, Leftover, LeftoverKind, Leftovers, ResumableSave, recognise};
 pub use error::StorageError;
 pub use format::{

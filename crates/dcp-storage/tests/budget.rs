@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dcp_storage::{
-    BlockChecks, Decoded, Decoder, Io, Layers, Layout, Locator, PostStep, StorageError, StoreTraits, Stream,
+    BlockChecks, Checksum, Decoded, Decoder, Io, Layers, Layout, Locator, PostStep, StorageError, StoreTraits, Stream,
     StreamCodec, StreamTransform, Transforms, Verify, Zstd,
 };
 use dcp_types::{DType, DataError, DataSink, Dest, ReadItem, ViewMut};
@@ -83,7 +83,7 @@ fn transforms_are_undone_in_constant_memory() {
     while !coder.finish(&mut payload).expect("ends") {}
     let block = 1 << 16;
     let table: Arc<[u32]> = payload.chunks(block).map(crc32fast::hash).collect();
-    let checks = Some(BlockChecks { block: block as u64, entries: 0..table.len(), table });
+    let checks = Some(BlockChecks { kind: Checksum::Crc32, block: block as u64, entries: 0..table.len(), table });
     let (length, layers) = (payload.len() as u64, Transforms::new().layers(["stream.zstd/1"]));
     let stream = Stream { file: path(), offset: 0, length, layers, codec: None, checks };
     let place = Place::new(&payload, vec![(tensor(DType::Float64, &[ROWS, COLUMNS]), Locator::Stream(stream))]);

@@ -47,8 +47,8 @@ pub use dcp_stateful::{AppState, FromValue, Stateful, StatefulError, part, part_
 #[cfg(feature = "zstd")]
 pub use dcp_storage::Zstd;
 pub use dcp_storage::{
-    Coder, ComposedReader, ComposedWriter, Finding, Format, Kept, Leftover, LeftoverKind, MemoryStore, OneObject,
-    Precondition, ReadReport, StorageError, StorageReader, StorageWriter, Store, StorePath, StreamTransform,
+    Checksum, Coder, ComposedReader, ComposedWriter, Finding, Format, Kept, Leftover, LeftoverKind, MemoryStore,
+    OneObject, Precondition, ReadReport, StorageError, StorageReader, StorageWriter, Store, StorePath, StreamTransform,
     Subdirectory, Transforms, Verify, WriteReport,
 };
 #[cfg(feature = "torch")]

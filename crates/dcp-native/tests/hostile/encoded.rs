@@ -1,4 +1,4 @@
-//! Files of version 2, whose items went through transforms, that were damaged or that lie.
+//! Files of versions 2 and 4, whose items went through transforms, that were damaged or that lie.
 
 use dcp::{NativeFormat, StorageError, Zstd};
 use serde_json::{Value, json};
@@ -11,8 +11,8 @@ fn small() -> Objects {
 }
 
 #[test]
-fn it_is_version_2() {
-    assert_eq!(get(&small(), INDEX)[8..12], [2, 0, 0, 0]);
+fn it_is_version_4() {
+    assert_eq!(get(&small(), INDEX)[8..12], [4, 0, 0, 0]);
     load(&small()).expect("loads");
 }
 
@@ -84,7 +84,7 @@ fn transforms_and_versions_belong_together() {
     for (version, rule) in [(1, 2), (2, 1), (2, 3)] {
         let transforms = if version == 1 { json!([]) } else { zstd.clone() };
         let error = refused(&index(version, &body(rule, &transforms, &file)));
-        assert!(matches!(error, StorageError::TooNew { supported: 2, .. }), "{version} {rule}: {error}");
+        assert!(matches!(error, StorageError::TooNew { supported: 4, .. }), "{version} {rule}: {error}");
     }
 }
 

@@ -37,9 +37,9 @@ impl OpenFile<'_> {
             if self.encoding.is_some() {
                 return Err(unsupported("segments that are encoded twice"));
             }
-            let Encoded { transforms, segments, checksum_block } = encoded;
+            let Encoded { transforms, segments, checksum_block, checksum } = encoded;
             let (offset, chain) = (self.position(), transforms.encoder().map_err(|failed| fault(failed, &self.path))?);
-            let sums = BlockSums::new(checksum_block);
+            let sums = BlockSums::new(checksum_block, checksum);
             self.encoding = Some(Encoding { chain, sums, position: 0, made: Vec::new() });
             let mut written = Vec::with_capacity(segments.len());
             for segment in segments {

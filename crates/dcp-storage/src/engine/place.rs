@@ -1,10 +1,13 @@
 //! Writes chunks to their places in a file that several write.
 
+use std::mem;
+
 use dcp_types::{TypesError, WriteItem, WriteWhat};
 
 use super::pieces::Pieces;
 use super::run_sum::RunSum;
-use crate::{Io, PlacedChunk, SharedUpload, StorageError, StorePath, WriteSource};
+use crate::checksum::Hasher;
+use crate::{Checksum, Io, PlacedChunk, SharedUpload, StorageError, StorePath, WriteSource};
 
 /// A tensor of which chunks are written.
 pub(crate) struct Whole<'a> {
@@ -39,7 +42,7 @@ pub(crate) async fn place_chunk(
         starts: runs.map(|start| start * whole.element),
         run,
         at: (0, 0),
-        crc: crc32fast::Hasher::new(),
+        crc: Hasher::new(Checksum::Crc32),
         sum: RunSum::new(),
         io,
     };
@@ -61,7 +64,7 @@ struct Placing<'a, 'io, R> {
     /// Where the next byte goes in the tensor, and how many of its run are still to come.
     at: (u64, u64),
     /// Of the run so far.
-    crc: crc32fast::Hasher,
+    crc: Hasher,
     sum: RunSum,
     io: &'a Io<'io>,
 }
@@ -81,7 +84,7 @@ impl<R: Iterator<Item = u64> + Send> Placing<'_, '_, R> {
             self.io.advance(written);
             self.at = (start + written, left - written);
             if self.at.1 == 0 {
-                let crc = std::mem::take(&mut self.crc).finalize();
+                let crc = mem::replace(&mut self.crc, Hasher::new(Checksum::Crc32)).finalize();
                 self.sum.add(crc, self.run, self.at.0);
             }
             rest = later;

@@ -1,16 +1,20 @@
 //! Running checksums.
 
-/// CRC-32 checksums of the blocks of a stream.
+use crate::Checksum;
+use crate::checksum::Hasher;
+
+/// Checksums of the blocks of a stream.
 pub(super) struct BlockSums {
     block: u64,
     filled: u64,
-    hasher: crc32fast::Hasher,
+    kind: Checksum,
+    hasher: Hasher,
     sums: Vec<u32>,
 }
 
 impl BlockSums {
-    pub(super) fn new(block: u64) -> Self {
-        Self { block, filled: 0, hasher: crc32fast::Hasher::new(), sums: Vec::new() }
+    pub(super) fn new(block: u64, kind: Checksum) -> Self {
+        Self { block, filled: 0, kind, hasher: Hasher::new(kind), sums: Vec::new() }
     }
 
     pub(super) fn add(&mut self, mut bytes: &[u8]) {
@@ -27,7 +31,8 @@ impl BlockSums {
     }
 
     fn close(&mut self) {
-        self.sums.push(std::mem::take(&mut self.hasher).finalize());
+        self.sums.push(self.hasher.finalize());
+        self.hasher = Hasher::new(self.kind);
         self.filled = 0;
     }
 

@@ -62,9 +62,9 @@ impl OpenFile<'_> {
                 let padding = offset.next_multiple_of(to.max(1)) - offset;
                 self.put(&vec![0; padding as usize]).await?;
             }
-            Segment::Item { item, checksum_block } => {
+            Segment::Item { item, checksum_block, checksum } => {
                 let content = source.source(&item)?;
-                let mut sums = BlockSums::new(checksum_block);
+                let mut sums = BlockSums::new(checksum_block, checksum);
                 self.put_item(&content, &mut sums).await?;
                 checksums = sums.finish();
                 let length = self.position() - offset;

@@ -1,7 +1,7 @@
 //! Segments that go through transforms.
 
 use super::Segment;
-use crate::Transforms;
+use crate::{Checksum, Transforms};
 
 /// The segments of one item, which go through transforms together: one stream. What is written is one segment, whose item is theirs.
 ///
@@ -13,6 +13,8 @@ pub struct Encoded {
     pub transforms: Transforms,
     /// The segments. One of them is an item, none is encoded itself.
     pub segments: Vec<Segment>,
-    /// A CRC-32 is taken of each block of so many encoded bytes, counted from the start of the encoded segment; of none if 0.
+    /// A checksum is taken of each block of so many encoded bytes, counted from the start of the encoded segment; of none if 0.
     pub checksum_block: u64,
+    /// Of which kind.
+    pub checksum: Checksum,
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dcp_types::WriteItem;
 
 use super::Encoded;
-use crate::{StorageError, StorePath};
+use crate::{Checksum, StorageError, StorePath};
 
 /// A file that a rank writes.
 #[derive(Debug)]
@@ -30,8 +30,10 @@ pub enum Segment {
     Item {
         /// The item.
         item: WriteItem,
-        /// A CRC-32 is taken of each block of so many bytes, counted from the item's start; of none if 0.
+        /// A checksum is taken of each block of so many bytes, counted from the item's start; of none if 0.
         checksum_block: u64,
+        /// Of which kind.
+        checksum: Checksum,
     },
     /// Bytes that depend on what was written before them.
     Late(Late),
@@ -62,7 +64,7 @@ pub struct WrittenSegment {
     pub length: u64,
     /// The item that it is, if it is one.
     pub item: Option<WriteItem>,
-    /// The CRC-32 of each of its blocks.
+    /// The checksum of each of its blocks.
     pub checksums: Vec<u32>,
 }
 

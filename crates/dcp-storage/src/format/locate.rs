@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Stream;
-use crate::StorePath;
+use crate::{Checksum, StorePath};
 
 /// How to come by the bytes of a chunk or value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,9 +66,11 @@ pub enum PostStep {
     Negate,
 }
 
-/// CRC-32 checksums of the blocks of an extent, the last of which may be shorter.
+/// Checksums of the blocks of an extent, the last of which may be shorter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockChecks {
+    /// What they are.
+    pub kind: Checksum,
     /// The size of a block in bytes, counted from the start of the extent; the extent's length, if there is but one checksum.
     pub block: u64,
     /// A table of checksums that may serve many extents.

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dcp_storage::conformance::block_on;
 use dcp_storage::{
-    Ask, BlockChecks, ComposedReader, Extent, FileLayout, Format, Generation, Io, Layout, Locator, MemoryStore,
-    ObjectMeta, OpenedCheckpoint, Precondition, ReadRange, ReadReport, Reply, Step, StorageError, StorageReader, Store,
-    StorePath, StoreTraits, Upload, Verify, Version, WrittenFile,
+    Ask, BlockChecks, Checksum, ComposedReader, Extent, FileLayout, Format, Generation, Io, Layout, Locator,
+    MemoryStore, ObjectMeta, OpenedCheckpoint, Precondition, ReadRange, ReadReport, Reply, Step, StorageError,
+    StorageReader, Store, StorePath, StoreTraits, Upload, Verify, Version, WrittenFile,
 };
 use dcp_types::{
     Chunk, Chunks, DType, DataError, DataSink, Dest, Digest, Entry, EntryKind, GlobalPlan, Metadata, Rank, ReadItem,
@@ -138,7 +138,12 @@ pub(crate) fn tensor(dtype: DType, shape: &[u64]) -> EntryKind {
 /// A payload in the file, with checksums of blocks of so many bytes; with none for 0.
 pub(crate) fn extent(offset: u64, payload: &[u8], layout: Layout, block: usize) -> Locator {
     let sums: Vec<u32> = if block == 0 { Vec::new() } else { payload.chunks(block).map(crc).collect() };
-    let checks = (block > 0).then(|| BlockChecks { block: block as u64, entries: 0..sums.len(), table: sums.into() });
+    let checks = (block > 0).then(|| BlockChecks {
+        kind: Checksum::Crc32,
+        block: block as u64,
+        entries: 0..sums.len(),
+        table: sums.into(),
+    });
     Locator::Extent(Extent { file: path(), offset, length: payload.len() as u64, layout, checks })
 }
 

@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dcp_storage::{BlockChecks, Extent, Layout, StorePath};
+use dcp_storage::{BlockChecks, Checksum, Extent, Layout, StorePath};
 use dcp_types::Digest;
 use zip::{Directory, Entry};
 
@@ -65,6 +65,7 @@ impl StoredBytes {
     /// The storage in an archive that starts at byte `base` of a file.
     pub(crate) fn extent(&self, file: StorePath, base: u64, layout: Layout) -> Extent {
         let checks = self.crc.filter(|_| self.length > 0).map(|crc| BlockChecks {
+            kind: Checksum::Crc32,
             block: self.length,
             table: Arc::new([crc]),
             entries: 0..1,

@@ -4,7 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use bytes::Bytes;
-use dcp_storage::{DataName, Encoded, FileLayout, Generation, Segment, StorageError, Transforms, WrittenSegment};
+use dcp_storage::{
+    Checksum, DataName, Encoded, FileLayout, Generation, Segment, StorageError, Transforms, WrittenSegment,
+};
 use dcp_types::{DType, GlobalPlan, Rank, WriteItem, WriteWhat};
 
 use super::format::unsupported;
@@ -54,7 +56,7 @@ impl Planned {
         let mut expected_size = is_known.then_some(0u64);
         let mut segments = Vec::with_capacity(self.values.len() + 3 * self.chunks.len());
         for item in self.values {
-            add(&mut segments, [Segment::Item { item, checksum_block: 0 }], transforms);
+            add(&mut segments, [Segment::Item { item, checksum_block: 0, checksum: Checksum::Crc32 }], transforms);
         }
         for item in self.chunks {
             let (dtype, sizes, length) = kind(plan, &item)?;
@@ -65,7 +67,7 @@ impl Planned {
             let of_tail = sizes.clone();
             let head = Segment::Late(Box::new(move |_| Ok(archive(dtype, &sizes)?.head.into())));
             // One checksum of it all.
-            let payload = Segment::Item { item, checksum_block: u64::MAX };
+            let payload = Segment::Item { item, checksum_block: u64::MAX, checksum: Checksum::Crc32 };
             let tail = Segment::Late(Box::new(move |before| tail(dtype, &of_tail, before)));
             add(&mut segments, [head, payload, tail], transforms);
         }
@@ -79,7 +81,12 @@ fn add<const N: usize>(segments: &mut Vec<Segment>, parts: [Segment; N], transfo
         segments.extend(parts);
     } else {
         let (transforms, parts) = (transforms.clone(), parts.into());
-        segments.push(Segment::Encoded(Encoded { transforms, segments: parts, checksum_block: 0 }));
+        segments.push(Segment::Encoded(Encoded {
+            transforms,
+            segments: parts,
+            checksum_block: 0,
+            checksum: Checksum::Crc32,
+        }));
     }
 }
 

@@ -38,7 +38,7 @@ fn written(layout: FileLayout) -> WrittenFile {
     for segment in layout.segments {
         match segment {
             Segment::Align(to) => size = size.next_multiple_of(to),
-            Segment::Item { item, checksum_block } => {
+            Segment::Item { item, checksum_block, .. } => {
                 let length = if let WriteWhat::Chunk(_, bytes) = item.what { bytes } else { VALUE };
                 let checksums = vec![0; length.div_ceil(checksum_block) as usize];
                 segments.push(WrittenSegment { offset: size, length, item: Some(item), checksums });

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crc32fast::Hasher;
 use dcp_types::{DataError, Fqn};
 
+use crate::checksum::Hasher;
 use crate::format::Steps;
-use crate::{BlockChecks, StorageError, StorePath};
+use crate::{BlockChecks, Checksum, StorageError, StorePath};
 
 /// The bytes of one wanted item in a file, and what is known of their checksums so far. Shared by the tasks that read it.
 pub(super) struct Extent {
@@ -90,6 +90,10 @@ impl Extent {
         self.checks.as_ref().map_or(1, |checks| checks.block)
     }
 
+    fn hasher(&self) -> Hasher {
+        Hasher::new(self.checks.as_ref().map_or(Checksum::Crc32, |checks| checks.kind))
+    }
+
     /// One past the last byte of a block.
     fn block_end(&self, block: u64) -> u64 {
         (block + 1).saturating_mul(self.block()).min(self.length)
@@ -125,7 +129,7 @@ impl Extent {
         let mut parts = all.remove(&block).unwrap_or_default();
         drop(all);
         parts.sort_by_key(|part| part.start);
-        let mut whole = Hasher::new();
+        let mut whole = self.hasher();
         parts.iter().for_each(|part| whole.combine(&part.hasher));
         self.compare(block, whole)
     }
@@ -158,7 +162,7 @@ impl<'a> Verifier<'a> {
             }
             let (_, open) = self
                 .open
-                .get_or_insert_with(|| (block, Fragment { start: offset, end: offset, hasher: Hasher::new() }));
+                .get_or_insert_with(|| (block, Fragment { start: offset, end: offset, hasher: self.extent.hasher() }));
             // A fragment that will never be completed need not be summed.
             if self.shared || open.start == block * self.extent.block() {
                 open.hasher.update(now);
