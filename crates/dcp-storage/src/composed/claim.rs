@@ -7,8 +7,8 @@
 //! * Others remove a claim only if it is lower than the index that they have just published. Who claims that number again sees
 //!   an index that is not lower, and gives up before it has written anything.
 //! * A saver removes its own claim only when nobody writes for it any more.
-//! * A clean-up without a save of its own first replaces an expired claim by its own ([`leftovers`](super::leftovers)); so a saver puts its claim
-//!   on record once more before it commits, and is refused if it is not its own any more.
+//! * A clean-up without a save of its own first replaces an expired claim by its own ([`leftovers`](super::leftovers)); so a saver looks at its
+//!   claim before it commits, puts it on record once more if it is old, and is refused if it is not its own any more.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -110,7 +110,8 @@ pub(super) async fn read(store: &dyn Store, generation: Generation) -> Result<Op
     }
 }
 
-/// Puts the claim of a save that is about to commit on record once more, for another lifetime.
+/// Makes sure that the claim of a save that is about to commit is its own, and will be for another while: puts it on record once more unless it
+/// holds for half a lifetime anyway. Most do. (ext4 writes a file out before it lets it replace another, behind all that the save has written.)
 ///
 /// # Errors
 /// [`StorageError::PreconditionFailed`] if it is not the save's own any more: somebody has taken the save for dead, and may have removed
@@ -138,8 +139,11 @@ pub(super) async fn renew(
         if found == content {
             return Ok(());
         }
-        if rmp_serde::from_slice::<Claim>(&found).map_or(true, |claim| claim.saver != saver) {
-            return Err(lost("the claim of another"));
+        match rmp_serde::from_slice::<Claim>(&found) {
+            Ok(claim) if claim.saver != saver => return Err(lost("the claim of another")),
+            Ok(claim) if claim.expires > now().saturating_add(lifetime.as_secs() / 2) => return Ok(()),
+            Ok(_) => {}
+            Err(_) => return Err(lost("what is no claim")),
         }
         match store.publish(&path, &content, Precondition::Matches(version)).await {
             Ok(_) => return Ok(()),

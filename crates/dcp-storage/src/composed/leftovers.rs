@@ -3,7 +3,7 @@
 //! Why no index ever refers to what is removed:
 //!
 //! * What a generation has left is removed only by who holds its claim: the claim of a dead save is replaced by one of our own, on the version
-//!   that was found expired. A save that is slow, not dead, puts its claim on record once more before it commits, so it learns of that.
+//!   that was found expired. A save that is slow, not dead, looks at its claim and puts it on record once more before it commits, so it learns of that.
 //! * From then on its claim is a new one. Its index is published at once, not only when that claim has expired in turn.
 //! * The index is read when the claim is ours: what it refers to by now is left alone.
 //! * The claim goes last. As long as it is there, nobody writes under its generation, and no other clean-up removes anything of it.

@@ -17,7 +17,7 @@ fn a_second_saver_comes_in_between() {
     for like in Place::each() {
         let cases = [(None, 1), (None, 2), (Some(1), 1), (Some(1), 2)];
         for ((old, saves), (save, alive)) in cases.into_iter().flat_map(|case| SAVES.map(|save| (case, save))) {
-            at_every_operation(&like, old, true, |what, place, faults, k| {
+            at_every_operation(save, &like, old, true, |what, place, faults, k| {
                 let seen: Arc<Mutex<Vec<Opened>>> = Arc::default();
                 let (store, keep) = (place.open(), Arc::clone(&seen));
                 let intruder = Fault::before(move || {
@@ -57,7 +57,7 @@ fn a_second_saver_comes_in_between() {
 fn the_last_to_commit_is_the_one_that_saw_the_other() {
     let place = Place::memory();
     save(place.open(), 1, true).expect("saved");
-    let commits = log(&place, Some(1), true)
+    let commits = log(save, &place, Some(1), true)
         .iter()
         .position(|operation| *operation == format!("publish {}", crate::kind::INDEX))
         .expect("an index is published");
@@ -72,11 +72,21 @@ fn the_last_to_commit_is_the_one_that_saw_the_other() {
     }
 }
 
+/// Only a claim that is old is put on record once more.
+#[test]
+fn a_young_claim_is_published_once() {
+    for (save, times) in [(save_alive as Save, 1), (save, 2)] {
+        let operations = log(save, &Place::memory(), None, false);
+        let published = operations.iter().filter(|operation| operation.starts_with("publish .dcp-claim-"));
+        assert_eq!(published.count(), times, "{operations:?}");
+    }
+}
+
 #[test]
 fn one_of_two_first_savers_wins() {
     for like in Place::each() {
         for (save, alive) in SAVES {
-            at_every_operation(&like, None, false, |what, place, faults, k| {
+            at_every_operation(save, &like, None, false, |what, place, faults, k| {
                 let (store, theirs) = (place.open(), Arc::new(Mutex::new(None)));
                 let told = Arc::clone(&theirs);
                 let files: Arc<Mutex<Option<Files>>> = Arc::default();
@@ -117,7 +127,7 @@ fn one_of_two_first_savers_wins() {
 fn a_reader_comes_in_between() {
     for like in Place::each() {
         for old in [None, Some(1)] {
-            at_every_operation(&like, old, true, |what, place, faults, k| {
+            at_every_operation(save, &like, old, true, |what, place, faults, k| {
                 let (store, at) = (place.open(), what.to_owned());
                 // Opened before anything happens, and read when the time has come.
                 let early = old.map(|_| Opened::at(place.open()).expect("opens"));
@@ -179,8 +189,14 @@ fn a_reader_is_overtaken() {
 }
 
 /// Does something with a fresh place for every operation that a save has.
-fn at_every_operation(like: &Place, old: Option<u32>, overwrite: bool, meet: impl Fn(&str, &Place, Faults, usize)) {
-    let count = log(like, old, overwrite).len();
+fn at_every_operation(
+    by: Save,
+    like: &Place,
+    old: Option<u32>,
+    overwrite: bool,
+    meet: impl Fn(&str, &Place, Faults, usize),
+) {
+    let count = log(by, like, old, overwrite).len();
     assert!(count >= 10, "a save has more operations than {count}");
     for k in 0..count {
         let place = like.another();
@@ -191,13 +207,13 @@ fn at_every_operation(like: &Place, old: Option<u32>, overwrite: bool, meet: imp
     }
 }
 
-fn log(like: &Place, old: Option<u32>, overwrite: bool) -> Vec<String> {
+fn log(by: Save, like: &Place, old: Option<u32>, overwrite: bool) -> Vec<String> {
     let place = like.another();
     if let Some(old) = old {
         save(place.open(), old, true).expect("saved");
     }
     let faults = Faults::none();
-    save(faulty(&place, faults.clone()), 2, overwrite).expect("nothing fails");
+    by(faulty(&place, faults.clone()), 2, overwrite).expect("nothing fails");
     faults.log().iter().map(ToString::to_string).collect()
 }
 
