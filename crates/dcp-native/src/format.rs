@@ -25,6 +25,7 @@ use crate::opened::OpenedNative;
 #[derive(Clone, Debug)]
 pub struct NativeFormat {
     rule: LayoutRule,
+    bytes_per_file: u64,
     checksum: Checksum,
     transforms: Transforms,
 }
@@ -34,13 +35,21 @@ impl NativeFormat {
     #[must_use]
     pub fn new() -> Self {
         let rule = LayoutRule { files_per_rank: 1, align: 64, block: 64 << 10 };
-        Self { rule, checksum: Checksum::Crc32c, transforms: Transforms::new() }
+        Self { rule, bytes_per_file: 0, checksum: Checksum::Crc32c, transforms: Transforms::new() }
     }
 
     /// The same with several files a rank (at least 1), over which its chunks are spread by bytes.
     #[must_use]
     pub fn files_per_rank(mut self, files: u32) -> Self {
         self.rule.files_per_rank = files.max(1);
+        self
+    }
+
+    /// The same with fewer files where the checkpoint is small: each rank writes one for every so many bytes that all tensors of the checkpoint have together,
+    /// rather than as many as [`files_per_rank`](Self::files_per_rank) says, if that is less.
+    #[must_use]
+    pub fn bytes_per_file(mut self, bytes: u64) -> Self {
+        self.bytes_per_file = bytes;
         self
     }
 
@@ -59,6 +68,15 @@ impl NativeFormat {
     pub fn transform(mut self, transform: impl StreamTransform + 'static) -> Self {
         self.transforms = self.transforms.with(transform);
         self
+    }
+
+    /// How the files of a checkpoint are laid out.
+    fn rule(&self, plan: &GlobalPlan) -> LayoutRule {
+        let tensors = plan.metadata().entries().filter_map(|(_, entry)| entry.as_tensor());
+        let bytes = tensors.fold(0, |bytes: u64, tensor| bytes.saturating_add(tensor.nbytes()));
+        let worth =
+            bytes.checked_div(self.bytes_per_file).map_or(u32::MAX, |files| files.try_into().unwrap_or(u32::MAX));
+        LayoutRule { files_per_rank: self.rule.files_per_rank.min(worth).max(1), ..self.rule }
     }
 
     fn layout(&self, file: PlannedFile, rank: Rank, generation: Generation) -> Result<FileLayout, StorageError> {
@@ -91,8 +109,9 @@ impl NativeFormat {
         FileLayout { path, expected_size: None, segments: items.map(encoded).chain([footer]).collect() }
     }
 
-    fn checksum_name(&self) -> String {
-        format!("{:?}", self.checksum)
+    fn options(&self) -> Options {
+        let (checksum, transforms) = (format!("{:?}", self.checksum), self.transforms.descriptors());
+        Options { rule: self.rule, bytes_per_file: self.bytes_per_file, checksum, transforms }
     }
 
     /// What the index needs to know of a file.
@@ -138,15 +157,14 @@ impl Format for NativeFormat {
 
     fn lay_out(&self, plan: &GlobalPlan, rank: Rank, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
         let too_large = || unsupported(&format!("the files of rank {rank}"));
-        let files = self.rule.files_of(plan, rank).ok_or_else(too_large)?;
+        let files = self.rule(plan).files_of(plan, rank).ok_or_else(too_large)?;
         files.into_iter().map(|file| self.layout(file, rank, generation)).collect()
     }
 
     fn summarise(&self, files: &[WrittenFile]) -> Result<Bytes, StorageError> {
         let facts: Option<Vec<FileFacts>> = files.iter().map(|file| self.facts(file)).collect();
         let facts = facts.ok_or_else(|| unsupported("files that it did not lay out"))?;
-        let (checksum, transforms) = (self.checksum_name(), self.transforms.descriptors());
-        let summary = Summary { rule: self.rule, checksum, transforms, facts };
+        let summary = Summary { options: self.options(), facts };
         rmp_serde::to_vec(&summary).map(Bytes::from).map_err(|fault| unsupported(&fault.to_string()))
     }
 
@@ -156,14 +174,13 @@ impl Format for NativeFormat {
         summaries: &[(Rank, Bytes)],
         generation: Generation,
     ) -> Result<Bytes, StorageError> {
-        let transforms = self.transforms.descriptors();
+        let own = self.options();
         let mut ranks = Vec::with_capacity(summaries.len());
         for (rank, summary) in summaries {
-            let Summary { rule, checksum, transforms: there, facts: mut files } = rmp_serde::from_slice(summary)
+            let Summary { options, facts: mut files } = rmp_serde::from_slice(summary)
                 .map_err(|fault| unsupported(&format!("the summary of rank {rank}: {fault}")))?;
-            let (own, others) = ((self.rule, self.checksum_name(), &transforms), (rule, checksum, &there));
-            if own != others {
-                let what = format!("ranks with different options: {own:?} here, {others:?} on rank {rank}");
+            if own != options {
+                let what = format!("ranks with different options: {own:?} here, {options:?} on rank {rank}");
                 return Err(unsupported(&what));
             }
             files.sort_by_key(|file| file.number);
@@ -172,7 +189,7 @@ impl Format for NativeFormat {
             }
         }
         ranks.sort_by_key(|(rank, _)| *rank);
-        let (rule, checksum) = (self.rule, self.checksum);
+        let (rule, checksum, transforms) = (self.rule(plan), self.checksum, own.transforms);
         let index = Index { generation, rule, checksum, transforms, plan: plan.clone(), ranks };
         // What is written can be opened again.
         index.check().map_err(|fault| unsupported(&fault.to_string()))?;
@@ -205,10 +222,17 @@ impl Ask for Open {
 /// What a rank tells the coordinator of its files.
 #[derive(Serialize, Deserialize)]
 struct Summary {
+    options: Options,
+    facts: Vec<FileFacts>,
+}
+
+/// What all ranks must agree on.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Options {
     rule: LayoutRule,
+    bytes_per_file: u64,
     checksum: String,
     transforms: Vec<String>,
-    facts: Vec<FileFacts>,
 }
 
 fn footer_of(written: &[WrittenSegment]) -> Bytes {

@@ -22,6 +22,11 @@ impl<'a> Group<'a> {
         Self { collective: None, coordinator: 0, patience: Duration::from_secs(600) }
     }
 
+    /// How many ranks there are.
+    pub(crate) fn size(&self) -> usize {
+        self.collective.map_or(1, Collective::size)
+    }
+
     /// Takes the steps of an operation together with all ranks.
     pub(crate) fn together<R>(
         &self,

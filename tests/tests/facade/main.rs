@@ -3,6 +3,7 @@
 mod choices;
 mod exact;
 mod failures;
+mod files;
 mod fits;
 mod planners;
 mod plug;
