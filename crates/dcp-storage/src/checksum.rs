@@ -1,5 +1,7 @@
 //! Checksums that find damage. They can be combined: that of two neighbours follows from theirs.
 
+use std::mem;
+
 use crc_fast::{CrcAlgorithm, Digest};
 
 /// A kind of checksum of 32 bits.
@@ -22,36 +24,50 @@ impl Checksum {
     /// ```
     #[must_use]
     pub fn of(self, bytes: &[u8]) -> u32 {
-        crc_fast::checksum(self.algorithm(), bytes) as u32
-    }
-
-    fn algorithm(self) -> CrcAlgorithm {
         match self {
-            Self::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
-            Self::Crc32c => CrcAlgorithm::Crc32Iscsi,
+            Self::Crc32 => crc32fast::hash(bytes),
+            Self::Crc32c => crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, bytes) as u32,
         }
     }
 }
 
 /// A checksum of bytes that come one after the other.
-pub(crate) struct Hasher(Digest);
+#[derive(Clone)]
+pub(crate) enum Hasher {
+    Crc32(crc32fast::Hasher),
+    Crc32c(Box<Digest>),
+}
 
 impl Hasher {
     pub(crate) fn new(checksum: Checksum) -> Self {
-        Self(Digest::new(checksum.algorithm()))
+        match checksum {
+            Checksum::Crc32 => Self::Crc32(crc32fast::Hasher::new()),
+            Checksum::Crc32c => Self::Crc32c(Box::new(Digest::new(CrcAlgorithm::Crc32Iscsi))),
+        }
     }
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
+        match self {
+            Self::Crc32(hasher) => hasher.update(bytes),
+            Self::Crc32c(digest) => digest.update(bytes),
+        }
     }
 
     /// Goes on with what another one of the same kind has seen.
     pub(crate) fn combine(&mut self, next: &Self) {
-        self.0.combine(&next.0);
+        match (self, next) {
+            (Self::Crc32(hasher), Self::Crc32(next)) => hasher.combine(next),
+            (Self::Crc32c(digest), Self::Crc32c(next)) => digest.combine(next),
+            _ => unreachable!("checksums of one kind are combined"),
+        }
     }
 
-    pub(crate) fn finalize(&self) -> u32 {
-        self.0.finalize() as u32
+    /// The checksum. From here on it is that of other bytes: a new one would do as well, but is 300 bytes to copy.
+    pub(crate) fn take(&mut self) -> u32 {
+        match self {
+            Self::Crc32(hasher) => mem::take(hasher).finalize(),
+            Self::Crc32c(digest) => digest.finalize_reset() as u32,
+        }
     }
 }
 
@@ -66,15 +82,16 @@ mod tests {
         fn parts_combine(bytes in proptest::collection::vec(any::<u8>(), 0..20_000), at in any::<prop::sample::Index>()) {
             let (front, back) = bytes.split_at(at.index(bytes.len() + 1));
             for kind in [Checksum::Crc32, Checksum::Crc32c] {
-                let [mut first, mut second] = [front, back].map(|part| {
+                let [mut first, second] = [front, back].map(|part| {
                     let mut hasher = Hasher::new(kind);
                     part.chunks(777).for_each(|piece| hasher.update(piece));
                     hasher
                 });
-                prop_assert_eq!(second.finalize(), kind.of(back));
+                prop_assert_eq!(second.clone().take(), kind.of(back));
                 first.combine(&second);
-                prop_assert_eq!(first.finalize(), kind.of(&bytes));
-                second.update(front);
+                prop_assert_eq!(first.take(), kind.of(&bytes));
+                first.update(back);
+                prop_assert_eq!(first.take(), kind.of(back));
             }
         }
 

@@ -291,6 +291,8 @@ pub struct StoreTraits {
     pub exact_run: u64,
     /// A read of more bytes than this is worth splitting.
     pub read_size: u64,
+    /// Up to so many bytes are read as one all the same where there is enough for all threads, if that is more than `read_size`.
+    pub longest_read: u64,
     /// How many bytes are asked for at a time where they go through a buffer, which takes as much memory.
     pub read_buffer: u64,
     /// The one object that there is room for, where the place is that of a format that is one file.
@@ -304,6 +306,7 @@ impl Default for StoreTraits {
             coalesce_gap: 4096,
             exact_run: 4096,
             read_size: 4 << 20,
+            longest_read: 0,
             read_buffer: Io::READ_BUFFER,
             one_object: None,
         }

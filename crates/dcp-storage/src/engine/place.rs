@@ -1,7 +1,5 @@
 //! Writes chunks to their places in a file that several write.
 
-use std::mem;
-
 use dcp_types::{TypesError, WriteItem, WriteWhat};
 
 use super::pieces::Pieces;
@@ -84,7 +82,7 @@ impl<R: Iterator<Item = u64> + Send> Placing<'_, '_, R> {
             self.io.advance(written);
             self.at = (start + written, left - written);
             if self.at.1 == 0 {
-                let crc = mem::replace(&mut self.crc, Hasher::new(Checksum::Crc32)).finalize();
+                let crc = self.crc.take();
                 self.sum.add(crc, self.run, self.at.0);
             }
             rest = later;

@@ -7,14 +7,13 @@ use crate::checksum::Hasher;
 pub(super) struct BlockSums {
     block: u64,
     filled: u64,
-    kind: Checksum,
     hasher: Hasher,
     sums: Vec<u32>,
 }
 
 impl BlockSums {
     pub(super) fn new(block: u64, kind: Checksum) -> Self {
-        Self { block, filled: 0, kind, hasher: Hasher::new(kind), sums: Vec::new() }
+        Self { block, filled: 0, hasher: Hasher::new(kind), sums: Vec::new() }
     }
 
     pub(super) fn add(&mut self, mut bytes: &[u8]) {
@@ -31,8 +30,7 @@ impl BlockSums {
     }
 
     fn close(&mut self) {
-        self.sums.push(self.hasher.finalize());
-        self.hasher = Hasher::new(self.kind);
+        self.sums.push(self.hasher.take());
         self.filled = 0;
     }
 

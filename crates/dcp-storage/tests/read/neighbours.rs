@@ -70,6 +70,23 @@ fn those_that_touch_are_one_read_and_nothing_else_is_read() {
     assert_eq!((report.needed, report.read, report.verified, report.ranges), (15_000, 15_000, 15_000, 1));
 }
 
+/// Where there is much to read, each read is longer, up to a bound; where there is little, it is not.
+#[test]
+fn much_is_read_in_long_reads() {
+    let read = |longest: u64, tensors: usize| {
+        let mut traits = traits(64, 100, 1000);
+        traits.longest_read = longest;
+        let neighbours = Neighbours::new(&vec![(0, 1000); tensors], traits);
+        neighbours.read(&(0..tensors).collect::<Vec<_>>()).expect("reads");
+        neighbours.place.watch.calls()
+    };
+    assert_eq!(read(0, 64), 64);
+    assert_eq!(read(8000, 64), 8);
+    // Four turns, so that threads can share them.
+    assert_eq!(read(8000, 16), 4);
+    assert_eq!(read(8000, 4), 4);
+}
+
 #[test]
 fn short_ones_are_read_with_what_lies_between_and_that_is_counted() {
     let neighbours = Neighbours::new(&[(64, 300); 50], traits(64, 1 << 20, 1 << 20));

@@ -21,9 +21,9 @@ struct Case {
 fn cases() -> impl Strategy<Value = Case> {
     let dims = proptest::collection::vec((1..6u64, any::<u64>(), 0..3u64, 0..30u64, any::<[u64; 2]>()), 0..5);
     let dtypes = prop_oneof![Just(DType::Int8), Just(DType::Float16), Just(DType::Float32), Just(DType::Complex128)];
-    let traits = (1..200u64, 0..40u64);
+    let traits = (1..200u64, 0..2000u64, 0..40u64);
     (dims, any::<bool>(), 0..40u64, dtypes, traits, 1..3000usize).prop_map(
-        |(dims, ordered, first, dtype, (read_size, coalesce_gap), block)| {
+        |(dims, ordered, first, dtype, (read_size, longest_read, coalesce_gap), block)| {
             let shape: Vec<u64> = dims.iter().map(|dim| dim.0).collect();
             let mut strides: Vec<u64> = dims.iter().map(|dim| dim.3).collect();
             if ordered {
@@ -39,7 +39,8 @@ fn cases() -> impl Strategy<Value = Case> {
             let sizes = dims.iter().zip(&offsets).map(|(dim, offset)| dim.4[1] % (dim.0 - offset) + 1);
             let region = Region::new(offsets.clone(), sizes).expect("region");
             let mut traits = StoreTraits::default();
-            (traits.read_size, traits.coalesce_gap) = (read_size, coalesce_gap);
+            (traits.read_size, traits.longest_read) = (read_size, longest_read);
+            traits.coalesce_gap = coalesce_gap;
             Case { shape, strides, first, region, dtype, traits, block }
         },
     )

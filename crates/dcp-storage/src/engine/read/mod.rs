@@ -41,6 +41,9 @@ use verify::{Checking, Extent};
 /// Checksum blocks of more bytes are not read whole for the sake of a part of them.
 const LARGE_BLOCK: u64 = 1 << 20;
 
+/// How many reads each thread has, if they can be long.
+const TURNS: u64 = 4;
+
 /// Something to read, and where to.
 pub(crate) struct Wanted<'a> {
     pub(crate) fqn: Fqn,
@@ -54,7 +57,9 @@ pub(crate) struct Wanted<'a> {
 /// Reads everything that is wanted.
 pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> Result<ReadReport, StorageError> {
     let mut traits = store.traits();
-    traits.read_size = traits.read_size.clamp(1, 1 << 40);
+    // Everything that may be under way at a time should have its share, and several turns, so that all end at about the same time.
+    let share = bytes_of(&wanted) / (io.threads() * traits.reads_in_flight.max(1)) as u64;
+    traits.read_size = (share / TURNS).min(traits.longest_read).max(traits.read_size).clamp(1, 1 << 40);
     traits.read_buffer = io.read_buffer(&traits);
     let (mut work, mut streams) = (Work::new(store.location(), traits, io.verify()), Streams::default());
     let mut chunks = HashSet::new();
@@ -91,8 +96,6 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
             task => others.push(task),
         }
     }
-    // Everything that may be under way at a time should have its share.
-    let share = report.needed / (io.threads() * traits.reads_in_flight.max(1)) as u64;
     let most = share.clamp(traits.exact_run.min(traits.read_size), traits.read_size);
     others.extend(straight::join(straight, most, &traits).into_iter().map(Task::Straight));
     // A sink may block its thread until somebody takes what it has. What else that thread had begun would stand still with it, and keep what a
@@ -104,6 +107,18 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
     }
     report.verified += extents.iter().map(|extent| extent.verified()).sum::<u64>();
     Ok(report)
+}
+
+/// How many bytes there are to read, about.
+fn bytes_of(wanted: &[Wanted<'_>]) -> u64 {
+    let bytes = wanted.iter().map(|wanted| match (&wanted.item.what, &wanted.locator) {
+        (ReadWhat::Region { region, .. }, _) => {
+            region.sizes().iter().fold(wanted.dtype.map_or(1, DType::size), |bytes, size| bytes.saturating_mul(*size))
+        }
+        (ReadWhat::Value, Locator::Extent(extent)) => extent.length,
+        (ReadWhat::Value, _) => 0,
+    });
+    bytes.fold(0, u64::saturating_add)
 }
 
 /// Hands over what is known without reading.

@@ -99,9 +99,9 @@ impl Extent {
         (block + 1).saturating_mul(self.block()).min(self.length)
     }
 
-    fn compare(&self, block: u64, hasher: Hasher) -> Result<(), StorageError> {
+    fn compare(&self, block: u64, found: u32) -> Result<(), StorageError> {
         let Some(checks) = &self.checks else { return Ok(()) };
-        let (start, found) = (block * checks.block, hasher.finalize());
+        let start = block * checks.block;
         let length = self.block_end(block) - start;
         match checks.expected(block) {
             Some(expected) if expected == found => Ok(()),
@@ -131,7 +131,7 @@ impl Extent {
         parts.sort_by_key(|part| part.start);
         let mut whole = self.hasher();
         parts.iter().for_each(|part| whole.combine(&part.hasher));
-        self.compare(block, whole)
+        self.compare(block, whole.take())
     }
 }
 
@@ -140,12 +140,21 @@ pub(super) struct Verifier<'a> {
     extent: &'a Extent,
     /// Whether blocks that this task reads in part may be completed by other tasks.
     shared: bool,
-    open: Option<(u64, Fragment)>,
+    open: Option<Open>,
+    /// Of what is open.
+    hasher: Hasher,
+}
+
+/// What was fed of the last block.
+struct Open {
+    block: u64,
+    start: u64,
+    end: u64,
 }
 
 impl<'a> Verifier<'a> {
     pub(super) fn new(extent: &'a Extent, shared: bool) -> Self {
-        Self { extent, shared, open: None }
+        Self { extent, shared, open: None, hasher: extent.hasher() }
     }
 
     /// Takes bytes that stand at `offset` in the extent.
@@ -157,15 +166,13 @@ impl<'a> Verifier<'a> {
             let block = offset / self.extent.block();
             let end = self.extent.block_end(block);
             let (now, later) = bytes.split_at((end - offset).min(bytes.len() as u64) as usize);
-            if self.open.as_ref().is_some_and(|(_, open)| open.end != offset) {
+            if self.open.as_ref().is_some_and(|open| open.end != offset) {
                 self.close()?;
             }
-            let (_, open) = self
-                .open
-                .get_or_insert_with(|| (block, Fragment { start: offset, end: offset, hasher: self.extent.hasher() }));
+            let open = self.open.get_or_insert(Open { block, start: offset, end: offset });
             // A fragment that will never be completed need not be summed.
             if self.shared || open.start == block * self.extent.block() {
-                open.hasher.update(now);
+                self.hasher.update(now);
             }
             offset += now.len() as u64;
             open.end = offset;
@@ -179,15 +186,16 @@ impl<'a> Verifier<'a> {
 
     /// Ends the run of bytes.
     pub(super) fn close(&mut self) -> Result<(), StorageError> {
-        let Some((block, fragment)) = self.open.take() else { return Ok(()) };
-        let whole = fragment.start == block * self.extent.block() && fragment.end == self.extent.block_end(block);
-        if whole {
-            self.extent.compare(block, fragment.hasher)
-        } else if self.shared {
-            self.extent.keep(block, fragment)
-        } else {
-            self.extent.unverified.fetch_add(fragment.end - fragment.start, Ordering::Relaxed);
-            Ok(())
+        let Some(Open { block, start, end }) = self.open.take() else { return Ok(()) };
+        if start == block * self.extent.block() && end == self.extent.block_end(block) {
+            return self.extent.compare(block, self.hasher.take());
         }
+        if self.shared {
+            self.extent.keep(block, Fragment { start, end, hasher: self.hasher.clone() })?;
+        } else {
+            self.extent.unverified.fetch_add(end - start, Ordering::Relaxed);
+        }
+        self.hasher.take();
+        Ok(())
     }
 }
