@@ -3,6 +3,8 @@
 use std::hint::black_box;
 use std::sync::Barrier;
 
+use dcp::Checksum;
+
 use super::save::{COLUMNS, TENSORS};
 use crate::Fault;
 use crate::bench::{Bench, remove};
@@ -38,7 +40,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Comparison>, Fault> {
 /// Done with so many bytes, on so many threads.
 type Work = fn(usize, usize) -> Result<Used, Fault>;
 
-const IN_MEMORY: [(&str, Work); 2] = [("memcpy", copy), ("CRC-32", checksum)];
+const IN_MEMORY: [(&str, Work); 2] = [("memcpy", copy), ("CRC-32C", checksum)];
 
 fn copy(bytes: usize, threads: usize) -> Result<Used, Fault> {
     let share = bytes / 2 / threads;
@@ -60,7 +62,7 @@ fn checksum(bytes: usize, threads: usize) -> Result<Used, Fault> {
         threads,
         || vec![1u8; bytes / threads],
         |bytes| {
-            black_box(crc32fast::hash(bytes));
+            black_box(Checksum::Crc32c.of(bytes));
         },
     )
 }

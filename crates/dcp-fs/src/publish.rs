@@ -30,12 +30,15 @@ pub(crate) fn place(site: &Site, mut temp: Temp, leaf: &str, when: &Precondition
 
 /// Removes an object; one that does not exist is fine.
 pub(crate) fn remove(disk: &dyn Disk, dir: &File, leaf: &str) -> Result<(), Blocked> {
-    let _held = match hold(dir, leaf) {
-        Ok(held) => held,
-        // A name can be removed by who may not open the file. And without locks nobody compares versions either.
-        Err(Blocked::Io(error)) if may_go_unlocked(&error) => None,
-        Err(Blocked::Missing) => return Ok(()),
-        Err(other) => return Err(other),
+    let _held = loop {
+        match hold(dir, leaf) {
+            Ok(None) => {}
+            Ok(held) => break held,
+            // A name can be removed by who may not open the file. And without locks nobody compares versions either.
+            Err(Blocked::Io(error)) if may_go_unlocked(&error) => break None,
+            Err(Blocked::Missing) => return Ok(()),
+            Err(other) => return Err(other),
+        }
     };
     Ok(disk.remove(dir, leaf)?)
 }

@@ -40,7 +40,7 @@ pub enum Durability {
     None,
 }
 
-/// Each read opens its file, and what else happens between two reads lets the processor use its wide registers: some of them copy from the page
+/// The most that one read takes of much. Each read opens its file, and what else happens between two reads lets the processor use its wide registers: some of them copy from the page
 /// cache more slowly for the next megabytes then (Cascade Lake: by a tenth).
 const LONGEST_READ: u64 = 32 << 20;
 

@@ -46,7 +46,7 @@ impl NativeFormat {
     }
 
     /// The same with fewer files where the checkpoint is small: each rank writes one for every so many bytes that all tensors of the checkpoint have together,
-    /// rather than as many as [`files_per_rank`](Self::files_per_rank) says, if that is less.
+    /// rather than as many as [`files_per_rank`](Self::files_per_rank) says, if that is less (0, and unless told: always as many as that).
     #[must_use]
     pub fn bytes_per_file(mut self, bytes: u64) -> Self {
         self.bytes_per_file = bytes;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 /// The numbers that the rule depends on. They are stored in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LayoutRule {
-    /// How many files a rank writes.
+    /// How many files a rank writes at most.
     pub(crate) files_per_rank: u32,
     /// What the offsets of chunks are multiples of, in bytes.
     pub(crate) align: u64,

@@ -62,7 +62,7 @@ impl Hasher {
         }
     }
 
-    /// The checksum. From here on it is that of other bytes: a new one would do as well, but is 300 bytes to copy.
+    /// The checksum. From here on it is that of other bytes: a new one would do as well, but is made of 300 bytes.
     pub(crate) fn take(&mut self) -> u32 {
         match self {
             Self::Crc32(hasher) => mem::take(hasher).finalize(),

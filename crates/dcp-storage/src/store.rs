@@ -289,7 +289,7 @@ pub struct StoreTraits {
     pub coalesce_gap: u64,
     /// Runs of this many bytes or more are read exactly: nothing of the gaps between them, however short these are.
     pub exact_run: u64,
-    /// A read of more bytes than this is worth splitting.
+    /// A read of more bytes than this is worth splitting, so that several are under way.
     pub read_size: u64,
     /// Up to so many bytes are read as one all the same where there is enough for all threads, if that is more than `read_size`.
     pub longest_read: u64,

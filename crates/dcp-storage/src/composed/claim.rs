@@ -28,7 +28,7 @@ pub(super) struct Claim {
     pub(super) saver: String,
     /// From when on the claim may be taken for abandoned, in seconds since 1970.
     pub(super) expires: u64,
-    /// Whether the index may be published from now on.
+    /// Whether the index may be published from now on. It tells a renewal from the claim that it replaces, whatever the clock says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_committing: bool,
     /// What another process must know to take the save up, if it can be.
@@ -129,7 +129,6 @@ pub(super) async fn renew(
         expected: "the claim of this save".into(),
         found: found.into(),
     };
-    // Nothing else changes it than a renewal, so this is what a lost response has left.
     let renewed = Claim { saver: saver.into(), is_committing: true, ..Claim::new(lifetime) };
     let content = renewed.encode()?;
     let mut attempts = RENEWALS;
@@ -137,6 +136,7 @@ pub(super) async fn renew(
         attempts -= 1;
         let Some((found, version)) = read(store, generation).await? else { return Err(lost("none")) };
         if found == content {
+            // The response was lost.
             return Ok(());
         }
         match rmp_serde::from_slice::<Claim>(&found) {

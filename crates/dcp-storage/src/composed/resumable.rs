@@ -168,7 +168,7 @@ impl<'w> ResumableSave<'w> {
             // Who had it before, or has taken it over, may have committed it.
             let is_ours = |base: Option<Generation>| base == Some(generation);
             let is_refused = matches!(error, StorageError::PreconditionFailed { .. });
-            if !(is_refused && self.writer.committed().await.is_ok_and(is_ours)) {
+            if !(is_refused && self.writer.committed(None).await.is_ok_and(is_ours)) {
                 return Err(error);
             }
         }

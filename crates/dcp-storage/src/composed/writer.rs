@@ -175,10 +175,15 @@ impl ComposedWriter {
         Ok(())
     }
 
-    /// The generation of the index that is there now, as far as it can be read.
-    pub(super) async fn committed(&self) -> Result<Option<Generation>, StorageError> {
+    /// The generation of the index that is there now; `None` as well if it is one that could not be read when the save began.
+    pub(super) async fn committed(&self, base: Option<&Base>) -> Result<Option<Generation>, StorageError> {
         match read_whole(&*self.store, &self.format.index_path()).await {
-            Ok((index, _)) => Ok(self.format.generation(&index).ok()),
+            Ok((index, version)) => match self.format.generation(&index) {
+                Ok(generation) => Ok(Some(generation)),
+                Err(_) if base.is_some_and(|base| base.version == version) => Ok(None),
+                // What cannot be read may be the save's own, and speak of its files.
+                Err(error) => Err(error),
+            },
             Err(StorageError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -277,9 +282,9 @@ impl StorageWriter for ComposedWriter {
         if let Some(save) = self.one_file() {
             return save.abort(token).await;
         }
-        let Token { generation, saver, .. } = Token::decode(token)?;
+        let Token { generation, saver, base } = Token::decode(token)?;
         // If it cannot be told whether it is committed, its files may be in use.
-        let current = self.committed().await?;
+        let current = self.committed(base.as_ref()).await?;
         if current == Some(generation) {
             return Ok(());
         }

@@ -119,7 +119,7 @@ impl<'a> Saver<'a> {
     }
 
     /// Writes so many files a rank, in parallel (native format). Unless told, as many as make eight altogether, but at least one a rank, and more only if
-    /// there are 64 MiB for each.
+    /// there are 64 MiB for each, on average.
     #[must_use]
     pub fn files_per_rank(mut self, files: u32) -> Self {
         self.files_per_rank = Some(files);

@@ -2,7 +2,7 @@
 
 use dcp::{ComposedWriter, StorageError, StorageWriter};
 use dcp_storage::conformance::block_on;
-use dcp_storage::{Io, SaveToken, WriteResult, WriteSource};
+use dcp_storage::{Io, Precondition, SaveToken, Store, StorePath, WriteResult, WriteSource};
 use dcp_types::{Entry, EntryKind, GlobalPlan, Metadata, Owners, RankSet, Source, StateDict, WriteItem, flatten_state};
 
 use super::support::{DAY, Place, generation, save, writer};
@@ -154,6 +154,24 @@ fn a_second_abort_is_harmless() {
         for name in ["__0_0.g1.distcp", "__1_0.g1.distcp", ".dcp-claim-1", crate::kind::INDEX] {
             assert!(names.iter().any(|found| found == name), "{name} of {names:?}");
         }
+    }
+}
+
+/// A save that is given up after it has committed, and cannot read back what it has published: it may be in use.
+#[test]
+fn files_of_an_index_that_cannot_be_read_stay() {
+    for like in Place::each() {
+        let place = like.another();
+        let mut saver = Zombie::rise(&place);
+        saver.write(0);
+        saver.write(1);
+        saver.finish().expect("committed");
+        let index = StorePath::parse(crate::kind::INDEX).expect("valid");
+        block_on(place.open().publish(&index, b"what a proxy says", Precondition::None)).expect("published");
+        let before = place.ours();
+        let outcome = block_on(saver.writer.abort(&saver.token, true));
+        assert!(outcome.is_err(), "it cannot know");
+        assert_eq!(place.ours(), before);
     }
 }
 

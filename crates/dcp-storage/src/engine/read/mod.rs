@@ -58,7 +58,7 @@ pub(crate) struct Wanted<'a> {
 pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> Result<ReadReport, StorageError> {
     let mut traits = store.traits();
     // Everything that may be under way at a time should have its share, and several turns, so that all end at about the same time.
-    let share = bytes_of(&wanted) / (io.threads() * traits.reads_in_flight.max(1)) as u64;
+    let share = bytes_of(&wanted) / io.threads().saturating_mul(traits.reads_in_flight.max(1)) as u64;
     traits.read_size = (share / TURNS).min(traits.longest_read).max(traits.read_size).clamp(1, 1 << 40);
     traits.read_buffer = io.read_buffer(&traits);
     let (mut work, mut streams) = (Work::new(store.location(), traits, io.verify()), Streams::default());

@@ -53,9 +53,12 @@ impl<'a> Straight<'a> {
             extents.push(extent);
         }
         let mut verifiers: Vec<_> = extents.iter().map(|extent| Verifier::new(extent, true)).collect();
-        let mut look = |number: usize, range: &ReadRange<'_>| match owners.get(number) {
-            Some(&Some(owner)) => verifiers[owner].feed(range.offset - extents[owner].offset, range.buffer),
-            _ => Ok(()),
+        let mut look = |number: usize, range: &ReadRange<'_>| {
+            io.advance(range.buffer.len() as u64);
+            match owners.get(number) {
+                Some(&Some(owner)) => verifiers[owner].feed(range.offset - extents[owner].offset, range.buffer),
+                _ => Ok(()),
+            }
         };
         let parts = fetch(store, &extents[0].file, &mut ranges, &mut look).await?;
         verifiers.iter_mut().try_for_each(Verifier::close)?;
@@ -64,7 +67,6 @@ impl<'a> Straight<'a> {
                 extents[*owner].steps.apply(range.buffer);
             }
         }
-        io.advance(to - from);
         Ok(ReadReport { read: to - from, ranges: parts, ..ReadReport::default() })
     }
 
