@@ -41,7 +41,7 @@ pub enum Durability {
 }
 
 /// The most that one read takes of much. Each read opens its file, and what else happens between two reads lets the processor use its wide registers: some of them copy from the page
-/// cache more slowly for the next megabytes then (Cascade Lake: by a tenth).
+/// cache more slowly for the next megabytes then (docs/design/017).
 const LONGEST_READ: u64 = 32 << 20;
 
 impl LocalStore {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dcp_fs::LocalStore;
 use dcp_storage::conformance::block_on;
 use dcp_storage::{
-    Ask, ComposedWriter, FileLayout, Format, Generation, OpenedCheckpoint, Precondition, SaveToken, StorageError,
+    Ask, ComposedWriter, FileLayout, Format, Generation, Io, OpenedCheckpoint, Precondition, SaveToken, StorageError,
     StorageWriter, Store, StorePath, Strictness, WrittenFile,
 };
 use dcp_types::{GlobalPlan, Metadata, Rank, RankSet};
@@ -30,7 +30,7 @@ fn crashed_uploads_are_removed_with_their_expired_claim() {
     let later = save(&store, DAY);
     let (token, _) = begin(&later, &store);
     assert_eq!(temporary(place.path()).len(), 3, "nothing is removed before the commit");
-    block_on(later.finish(&token, &nothing(), &[])).expect("saved");
+    finish(&later, &token);
     assert_eq!(block_on(store.unfinished()).expect("listed"), [path("other")]);
     assert_eq!(temporary(place.path()).len(), 1);
     assert_eq!(names(&store), [".dcp-claim-1", "index"]);
@@ -48,7 +48,7 @@ fn uploads_under_a_claim_that_stands_are_left_alone() {
 
     let fast = save(&store, DAY);
     let (token, _) = begin(&fast, &store);
-    block_on(fast.finish(&token, &nothing(), &[])).expect("saved");
+    finish(&fast, &token);
     assert_eq!(block_on(store.unfinished()).expect("listed"), [under_way]);
     block_on(upload.finish()).expect("nobody has touched it");
 }
@@ -65,7 +65,7 @@ fn uploads_without_a_claim_are_removed_except_of_generation_0() {
     let writer = save(&store, DAY);
     let (token, generation) = begin(&writer, &store);
     assert_eq!(generation, ".g3");
-    block_on(writer.finish(&token, &nothing(), &[])).expect("saved");
+    finish(&writer, &token);
     assert_eq!(block_on(store.unfinished()).expect("listed"), [path("__7_0.distcp")]);
     assert_eq!(names(&store), [".dcp-claim-3", "index"]);
 }
@@ -140,8 +140,12 @@ fn begin(writer: &ComposedWriter, store: &LocalStore) -> (SaveToken, String) {
     (token, if generation == 0 { String::new() } else { format!(".g{generation}") })
 }
 
-fn nothing() -> GlobalPlan {
-    GlobalPlan::new(Metadata::new([]).expect("no names to clash"), Vec::new()).expect("no entries to own")
+/// Commits a save of nothing.
+fn finish(writer: &ComposedWriter, token: &SaveToken) {
+    let nothing = Metadata::new([]).expect("no names to clash");
+    let plan = GlobalPlan::new(nothing, Vec::new()).expect("no entries to own");
+    let io = Io::new().expect("threads");
+    block_on(writer.finish(token, &plan, &[], &io)).expect("saved");
 }
 
 /// A format whose index says the generation and nothing else.

@@ -62,7 +62,8 @@ pub trait StorageWriter: Send + Sync {
         io: &Io<'_>,
     ) -> Result<WriteResult, StorageError>;
 
-    /// Commits: publishes the index of what all ranks have written.
+    /// Commits: publishes the index of what all ranks have written. Tells `io` of every object that is written or removed on the way, since all
+    /// other ranks wait meanwhile.
     ///
     /// # Errors
     /// [`StorageError::PreconditionFailed`] if somebody else has committed meanwhile, and whatever the storage reports.
@@ -71,6 +72,7 @@ pub trait StorageWriter: Send + Sync {
         token: &SaveToken,
         plan: &GlobalPlan,
         results: &[(Rank, WriteResult)],
+        io: &Io<'_>,
     ) -> Result<(), StorageError>;
 
     /// Removes what a failed save has written. `ranks_stopped` says that no rank can still be writing.

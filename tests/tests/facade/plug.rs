@@ -87,6 +87,7 @@ impl StorageWriter for Vault {
         token: &SaveToken,
         plan: &GlobalPlan,
         results: &[(Rank, WriteResult)],
+        _io: &Io<'_>,
     ) -> Result<(), StorageError> {
         assert!(results.iter().all(|(rank, result)| result.summary[..] == [*rank as u8]));
         self.shelves().committed = Some((token.0[0], Arc::clone(plan.metadata())));

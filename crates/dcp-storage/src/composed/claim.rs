@@ -211,6 +211,9 @@ impl Traces {
     }
 }
 
+/// Is told of each object that was removed, with its bytes.
+pub(super) type Removed<'r> = &'r (dyn Fn(u64) + Sync);
+
 /// Removes what savers before `generation` have left: the files of the save that it replaced, those of claims
 /// that have expired, and what a saver wrote whose claim had already been removed. A claim is removed last, so that an interrupted
 /// clean-up is taken up again.
@@ -218,6 +221,7 @@ pub(super) async fn clean_up(
     store: &dyn Store,
     generation: Generation,
     replaced: Option<Generation>,
+    removed: Removed<'_>,
 ) -> Result<(), StorageError> {
     let traces = Traces::in_store(store).await?;
     let past: BTreeSet<Generation> = traces.generations().filter(|past| *past < generation).collect();
@@ -232,15 +236,20 @@ pub(super) async fn clean_up(
         };
         if is_over {
             // What cannot be removed is no reason to leave the rest.
-            outcome = outcome.and(remove(store, &traces, past).await);
+            outcome = outcome.and(remove(store, &traces, past, removed).await);
         }
     }
     outcome.and(traces.complete())
 }
 
 /// Removes the data files of a generation, then its claim.
-pub(super) async fn remove(store: &dyn Store, traces: &Traces, generation: Generation) -> Result<(), StorageError> {
-    remove_data(store, traces, generation).await?;
+pub(super) async fn remove(
+    store: &dyn Store,
+    traces: &Traces,
+    generation: Generation,
+    removed: Removed<'_>,
+) -> Result<(), StorageError> {
+    remove_data(store, traces, generation, removed).await?;
     release(store, generation).await
 }
 
@@ -249,14 +258,17 @@ pub(super) async fn remove_data(
     store: &dyn Store,
     traces: &Traces,
     generation: Generation,
+    removed: Removed<'_>,
 ) -> Result<(), StorageError> {
     let (objects, uploads) = traces.data_of(generation);
     let mut outcome = Ok(());
     for path in uploads {
         outcome = outcome.and(store.discard_unfinished(path).await);
+        removed(1);
     }
     for object in objects {
         outcome = outcome.and(store.delete(&object.path).await);
+        removed(object.size.max(1));
     }
     outcome
 }

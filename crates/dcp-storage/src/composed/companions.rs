@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{StorageError, Store, StorePath};
+use crate::{Io, StorageError, Store, StorePath};
 
 /// What has been written so far.
 pub(super) struct Written<'s> {
@@ -12,11 +12,18 @@ pub(super) struct Written<'s> {
 
 impl<'s> Written<'s> {
     /// Writes companions. After an error none is left that was not there before.
-    pub(super) async fn write(store: &'s dyn Store, companions: Vec<(StorePath, Bytes)>) -> Result<Self, StorageError> {
+    pub(super) async fn write(
+        store: &'s dyn Store,
+        companions: Vec<(StorePath, Bytes)>,
+        io: &Io<'_>,
+    ) -> Result<Self, StorageError> {
         let mut written = Self { store, paths: Vec::new() };
         for (path, content) in companions {
             match put(store, &path, &content).await {
-                Ok(()) => written.paths.push(path),
+                Ok(()) => {
+                    written.paths.push(path);
+                    io.advance(content.len() as u64);
+                }
                 Err(error) => {
                     written.take_back().await;
                     return Err(error);

@@ -163,6 +163,7 @@ impl OneFileSave<'_> {
         token: &SaveToken,
         plan: &GlobalPlan,
         results: &[(Rank, WriteResult)],
+        io: &Io<'_>,
     ) -> Result<(), StorageError> {
         let Token { path, id, replace, .. } = decode(&token.0)?;
         let (written, whole) = self.join_up(plan, results)?;
@@ -172,6 +173,7 @@ impl OneFileSave<'_> {
                 let (mut file, mut size) = (self.uploads().join(&path, &id).await?, 0);
                 for piece in self.file.pieces(plan, &written)? {
                     file.write_at(piece.offset, &piece.bytes).await?;
+                    io.advance(piece.bytes.len() as u64);
                     size = piece.offset + piece.bytes.len() as u64;
                 }
                 file.flush().await?;

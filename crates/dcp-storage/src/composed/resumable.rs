@@ -154,16 +154,21 @@ impl<'w> ResumableSave<'w> {
     ///
     /// # Errors
     /// As [`StorageWriter::finish`], and [`StorageError::TakenOver`].
-    pub async fn finish(&mut self, plan: &GlobalPlan, results: &[(Rank, WriteResult)]) -> Result<(), StorageError> {
+    pub async fn finish(
+        &mut self,
+        plan: &GlobalPlan,
+        results: &[(Rank, WriteResult)],
+        io: &Io<'_>,
+    ) -> Result<(), StorageError> {
         let store = &*self.writer.store;
-        let Some(owned) = &mut self.owned else { return self.writer.finish(&self.token, plan, results).await };
+        let Some(owned) = &mut self.owned else { return self.writer.finish(&self.token, plan, results, io).await };
         let owned = owned.get_mut().unwrap_or_else(PoisonError::into_inner);
         if !matches!(owned.journal.phase, Phase::Complete { .. }) {
             let complete = Journal { phase: Phase::Complete { by: owned.saver.clone() }, ..owned.journal.clone() };
             owned.change(store, complete).await?;
         }
         let generation = owned.generation;
-        let committed = self.writer.commit_all(&Token::decode(&self.token)?, plan, results).await;
+        let committed = self.writer.commit_all(&Token::decode(&self.token)?, plan, results, io).await;
         if let Err(error) = committed {
             // Who had it before, or has taken it over, may have committed it.
             let is_ours = |base: Option<Generation>| base == Some(generation);

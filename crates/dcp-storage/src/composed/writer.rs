@@ -146,6 +146,7 @@ impl ComposedWriter {
         token: &Token,
         plan: &GlobalPlan,
         results: &[(Rank, WriteResult)],
+        io: &Io<'_>,
     ) -> Result<(), StorageError> {
         let (mut summaries, mut values) = (Vec::with_capacity(results.len()), Vec::new());
         for (rank, result) in results {
@@ -159,9 +160,9 @@ impl ComposedWriter {
             Some(companions) => companions.encode(plan, &summaries, &values, token.generation)?,
             None => Vec::new(),
         };
-        let companions = Written::write(&*self.store, companions).await?;
+        let companions = Written::write(&*self.store, companions, io).await?;
         match self.commit(token, &index).await {
-            Ok(()) => {}
+            Ok(()) => io.advance(index.len() as u64),
             // The index may be there by now, and speak of them.
             Err(error @ StorageError::CommitUnknown { .. }) => return Err(error),
             Err(error) => {
@@ -171,7 +172,7 @@ impl ComposedWriter {
         }
         let replaced = token.base.as_ref().and_then(|base| base.generation);
         // The checkpoint is there. What could not be removed now is removed by a later save.
-        drop(claim::clean_up(&*self.store, token.generation, replaced).await);
+        drop(claim::clean_up(&*self.store, token.generation, replaced, &|bytes| io.advance(bytes)).await);
         Ok(())
     }
 
@@ -269,13 +270,14 @@ impl StorageWriter for ComposedWriter {
         token: &SaveToken,
         plan: &GlobalPlan,
         results: &[(Rank, WriteResult)],
+        io: &Io<'_>,
     ) -> Result<(), StorageError> {
         if let Some(save) = self.one_file() {
-            return save.finish(token, plan, results).await;
+            return save.finish(token, plan, results, io).await;
         }
         let token = Token::decode(token)?;
         claim::renew(&*self.store, token.generation, &token.saver, self.claim_lifetime).await?;
-        self.commit_all(&token, plan, results).await
+        self.commit_all(&token, plan, results, io).await
     }
 
     async fn abort(&self, token: &SaveToken, ranks_stopped: bool) -> Result<(), StorageError> {
@@ -297,10 +299,10 @@ impl StorageWriter for ComposedWriter {
         }
         let traces = Traces::in_store(&*self.store).await?;
         if ranks_stopped && traces.is_complete() {
-            claim::remove(&*self.store, &traces, generation).await
+            claim::remove(&*self.store, &traces, generation, &|_| {}).await
         } else {
             // The claim stays, so that what a straggler still writes is found when the claim has expired.
-            claim::remove_data(&*self.store, &traces, generation).await?;
+            claim::remove_data(&*self.store, &traces, generation, &|_| {}).await?;
             traces.complete()
         }
     }

@@ -64,7 +64,7 @@ pub(super) fn write(
             let found_report = total(&found);
             let mut results: Vec<_> = results.into_iter().flatten().chain(found).collect();
             results.sort_unstable_by_key(|(rank, _)| *rank);
-            let committed = io.block_on(save.finish(plan, &results));
+            let committed = io.block_on(save.finish(plan, &results, &io));
             committed.map(|()| Written { all: total(&results), found: found_report }).map_err(Error::from)
         }
     };

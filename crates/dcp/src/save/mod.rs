@@ -321,10 +321,12 @@ impl Saving<'_, '_> {
             Ok(io.block_on(self.writer.write_data(token, plan, self.ctx.rank, &source, &io))?)
         };
         let mut all_wrote = false;
-        let commit = |results: Vec<WriteResult>, _: &dcp_collective::Progress| {
+        let commit = |results: Vec<WriteResult>, progress: &dcp_collective::Progress| {
             all_wrote = true;
             let results: Vec<_> = members.labels.iter().copied().zip(results).collect();
-            self.io.block_on(self.writer.finish(token, plan, &results))?;
+            let advance = |bytes| progress.advance(bytes);
+            let io = self.io.clone().with_progress(&advance);
+            io.block_on(self.writer.finish(token, plan, &results, &io))?;
             Ok::<_, Error>(results.into_iter().map(|(rank, result)| (rank, result.report)).collect())
         };
         exchange.all_reduce("write", local, commit).map_err(|error| {

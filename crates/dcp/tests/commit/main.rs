@@ -6,6 +6,7 @@ mod kind {
     pub(crate) const INDEX: &str = "index.dcp";
 }
 
+mod alive;
 mod cleaning;
 mod crash;
 mod faults;

@@ -6,6 +6,7 @@ mod kind {
     pub(crate) const INDEX: &str = ".metadata";
 }
 
+mod alive;
 mod cleaning;
 mod crash;
 mod faults;

@@ -33,7 +33,11 @@ impl Zombie {
     }
 
     pub(crate) fn finish(&self) -> Result<(), StorageError> {
-        block_on(self.writer.finish(&self.token, &self.plan, &self.results))
+        self.finish_with(&Io::new().expect("threads"))
+    }
+
+    pub(crate) fn finish_with(&self, io: &Io<'_>) -> Result<(), StorageError> {
+        block_on(self.writer.finish(&self.token, &self.plan, &self.results, io))
     }
 
     pub(crate) fn abort(&self, ranks_stopped: bool) {

@@ -245,7 +245,7 @@ impl StorageWriter for BrokenWriter {
                     results.clone()
                 };
                 if self.defect == Defect::PublishesEarly && results.len() == 3 {
-                    self.inner.finish(token, plan, &results).await?;
+                    self.inner.finish(token, plan, &results, io).await?;
                 }
             }
             _ => {}
@@ -258,10 +258,11 @@ impl StorageWriter for BrokenWriter {
         token: &SaveToken,
         plan: &GlobalPlan,
         results: &[(Rank, WriteResult)],
+        io: &Io<'_>,
     ) -> Result<(), StorageError> {
         match self.defect {
             Defect::PublishesEarly | Defect::FinishDoesNothing => Ok(()),
-            _ => self.inner.finish(token, plan, results).await,
+            _ => self.inner.finish(token, plan, results, io).await,
         }
     }
 

@@ -240,7 +240,7 @@ impl<'p> Saving<'p> {
     }
 
     pub(super) async fn finish(&self) -> Result<(), StorageError> {
-        self.coordinator.finish(&self.token, &self.plan, &self.results).await
+        self.coordinator.finish(&self.token, &self.plan, &self.results, &io()?).await
     }
 
     pub(super) async fn abort(&self, ranks_stopped: bool) -> Result<(), StorageError> {
