@@ -30,15 +30,12 @@ pub(crate) fn place(site: &Site, mut temp: Temp, leaf: &str, when: &Precondition
 
 /// Removes an object; one that does not exist is fine.
 pub(crate) fn remove(disk: &dyn Disk, dir: &File, leaf: &str) -> Result<(), Blocked> {
-    let _held = loop {
-        match hold(dir, leaf) {
-            Ok(None) => {}
-            Ok(held) => break held,
-            // A name can be removed by who may not open the file. And without locks nobody compares versions either.
-            Err(Blocked::Io(error)) if may_go_unlocked(&error) => break None,
-            Err(Blocked::Missing) => return Ok(()),
-            Err(other) => return Err(other),
-        }
+    let _held = match hold(dir, leaf) {
+        Ok(held) => Some(held),
+        // A name can be removed by who may not open the file. And without locks nobody compares versions either.
+        Err(Blocked::Io(error)) if may_go_unlocked(&error) => None,
+        Err(Blocked::Missing) => return Ok(()),
+        Err(other) => return Err(other),
     };
     Ok(disk.remove(dir, leaf)?)
 }
@@ -59,8 +56,7 @@ fn place_if_absent(site: &Site, temp: &mut Temp, leaf: &str) -> Result<(), Stora
 fn place_over(site: &Site, temp: &mut Temp, leaf: &str, when: &Precondition) -> Result<(), StorageError> {
     loop {
         match hold(temp.dir(), leaf) {
-            Ok(None) => continue,
-            Ok(Some(current)) => {
+            Ok(current) => {
                 if let Precondition::Matches(expected) = when {
                     let found = version::of_file(&current.file).map_err(site.io("publish"))?;
                     if found != *expected {
@@ -81,13 +77,17 @@ fn place_over(site: &Site, temp: &mut Temp, leaf: &str, when: &Precondition) -> 
     }
 }
 
-/// Locks the file that bears a name, as long as the result lives. `None`: it lost the name while we waited.
-fn hold(dir: &File, leaf: &str) -> Result<Option<OpenObject>, Blocked> {
-    let current = open_to_lock(dir, leaf)?;
-    lock(&current.file, LOCK_PATIENCE)?;
-    // Opened once more rather than looked up: that is what makes NFS ask the server.
-    let now = open_to_lock(dir, leaf)?;
-    Ok((beneath::identity(&now.file)? == beneath::identity(&current.file)?).then_some(current))
+/// Locks the file that bears a name, as long as the result lives; if it loses the name while we wait, the one that has it then.
+fn hold(dir: &File, leaf: &str) -> Result<OpenObject, Blocked> {
+    loop {
+        let current = open_to_lock(dir, leaf)?;
+        lock(&current.file, LOCK_PATIENCE)?;
+        // Opened once more rather than looked up: that is what makes NFS ask the server.
+        let now = open_to_lock(dir, leaf)?;
+        if beneath::identity(&now.file)? == beneath::identity(&current.file)? {
+            return Ok(current);
+        }
+    }
 }
 
 /// Locks a file. Asks again and again rather than waiting in the kernel, where a holder that is stopped would keep us for ever.
