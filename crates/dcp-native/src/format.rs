@@ -72,10 +72,12 @@ impl NativeFormat {
 
     /// How the files of a checkpoint are laid out.
     fn rule(&self, plan: &GlobalPlan) -> LayoutRule {
+        if self.rule.files_per_rank == 1 || self.bytes_per_file == 0 {
+            return self.rule;
+        }
         let tensors = plan.metadata().entries().filter_map(|(_, entry)| entry.as_tensor());
         let bytes = tensors.fold(0, |bytes: u64, tensor| bytes.saturating_add(tensor.nbytes()));
-        let worth =
-            bytes.checked_div(self.bytes_per_file).map_or(u32::MAX, |files| files.try_into().unwrap_or(u32::MAX));
+        let worth = u32::try_from(bytes / self.bytes_per_file).unwrap_or(u32::MAX);
         LayoutRule { files_per_rank: self.rule.files_per_rank.min(worth).max(1), ..self.rule }
     }
 

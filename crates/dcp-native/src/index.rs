@@ -86,15 +86,14 @@ impl Version {
 impl Index {
     pub(crate) fn encode(&self) -> Result<Bytes, StorageError> {
         let LayoutRule { files_per_rank, align, block } = self.rule;
-        let (plan, ranks) = (&self.plan, self.ranks.clone());
-        let Version { rule, .. } = self.version();
-        let (parents, transforms) = (Vec::new(), self.transforms.clone());
+        let (plan, ranks, version) = (&self.plan, self.ranks.clone(), self.version());
+        let (rule, parents, transforms) = (version.rule, Vec::new(), self.transforms.clone());
         let body = Body { rule, files_per_rank, align, block, plan, ranks, parents, transforms };
         let body = rmp_serde::to_vec(&body)
             .map_err(|fault| StorageError::Unsupported { format: "native", what: fault.to_string() })?;
         let mut index = Vec::with_capacity(HEADER + body.len() + CHECKSUM);
         index.extend(MAGIC);
-        index.extend(self.version().number().to_le_bytes());
+        index.extend(version.number().to_le_bytes());
         index.extend(0u32.to_le_bytes());
         index.extend(self.generation.to_le_bytes());
         index.extend((body.len() as u64).to_le_bytes());
