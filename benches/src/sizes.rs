@@ -43,7 +43,7 @@ impl Sizes {
         memory: &[512 << 20, 2 << 30, 4 << 30],
         converted: 4 << 30,
         #[cfg(feature = "s3")]
-        in_bucket: 256 << 20,
+        in_bucket: 2 << 30,
         #[cfg(feature = "s3")]
         requests_in_flight: &[1, 4, 16],
     };

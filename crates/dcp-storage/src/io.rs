@@ -174,12 +174,15 @@ impl<'p> Io<'p> {
     }
 }
 
-/// The runtime that network clients live on. It only drives their sockets and timers, so one thread is plenty.
+/// The runtime that network clients live on. It drives their sockets and timers; encrypting and decrypting is the most of that, and what wants
+/// more than one thread.
 fn runtime() -> Result<Handle, StorageError> {
     static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     if runtime.is_none() {
-        let built = Builder::new_multi_thread().worker_threads(1).thread_name("dcp-io").enable_all().build();
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let threads = (cores / 2).clamp(1, 8);
+        let built = Builder::new_multi_thread().worker_threads(threads).thread_name("dcp-io").enable_all().build();
         let built = built.map_err(|source| StorageError::Io {
             operation: "start threads for",
             location: "this process".into(),

@@ -24,7 +24,8 @@ pub(super) struct Server {
 impl Server {
     /// Starts the program over a temporary folder; waits until it answers.
     pub(super) fn start(program: &Path) -> Result<Self, Fault> {
-        let root = tempfile::tempdir()?;
+        // In memory: a disk that writes back what one contestant has saved slows down the next one.
+        let root = tempfile::tempdir_in(MEMORY).or_else(|_| tempfile::tempdir())?;
         std::fs::create_dir(root.path().join(BUCKET))?;
         // Free now, and nobody else is looking for one.
         let port = TcpListener::bind((HOST, 0))?.local_addr()?.port();
@@ -49,9 +50,10 @@ impl Server {
         format!("s3://{BUCKET}")
     }
 
-    /// How it is reached.
+    /// How it is reached: without a hash of what is sent, as over https, by all who can do without.
     pub(super) fn variables(&self) -> Variables {
         vec![
+            ("AWS_UNSIGNED_PAYLOAD", "true".to_owned()),
             ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
             ("AWS_ALLOW_HTTP", "true".to_owned()),
             ("AWS_ACCESS_KEY_ID", KEY.to_owned()),
@@ -69,6 +71,7 @@ impl Drop for Server {
     }
 }
 
+const MEMORY: &str = "/dev/shm";
 const HOST: &str = "127.0.0.1";
 /// How often it is looked whether it answers.
 const TRIES: usize = 1000;
