@@ -29,7 +29,7 @@ pub struct SavePlan {
 /// A list of declarations and its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanPart<T> {
-    items: Arc<[T]>,
+    items: Arc<Vec<T>>,
     digest: Digest,
 }
 
@@ -149,6 +149,12 @@ impl<T> PlanPart<T> {
     }
 }
 
-fn encode<T: Serialize + ?Sized>(items: &T) -> Result<Vec<u8>, TypesError> {
-    rmp_serde::to_vec(items).map_err(|fault| TypesError::Decode { what: "a part of a plan", reason: fault.to_string() })
+fn encode<T: Serialize>(items: &[T]) -> Result<Vec<u8>, TypesError> {
+    let mut encoded = Vec::with_capacity(items.len() * TYPICAL);
+    rmp_serde::encode::write(&mut encoded, items)
+        .map_err(|fault| TypesError::Decode { what: "a part of a plan", reason: fault.to_string() })?;
+    Ok(encoded)
 }
+
+/// What a declaration takes, in bytes, more or less.
+const TYPICAL: usize = 64;
