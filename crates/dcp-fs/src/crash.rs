@@ -122,6 +122,37 @@ fn full_disk_leaves_nothing_behind() {
 }
 
 #[test]
+fn large_files_are_flushed_on_the_way() {
+    let place = TempDir::new().expect("a temporary directory");
+    let recorder = Arc::new(Recorder::default());
+    let mut store = LocalStore::on(place.path(), recorder.clone());
+    store.root.flush_every = 10;
+    let mut upload = block_on(store.create(&path("object"), None)).expect("created");
+    for _ in 0..5 {
+        block_on(upload.write(b"fives")).expect("written");
+    }
+    block_on(upload.finish()).expect("finished");
+    let changes = recorder.changes();
+    let of_file = changes.iter().map(Change::name).filter(|name| ["write", "sync file"].contains(name));
+    let expected = ["write", "write", "sync file", "write", "write", "sync file", "write", "sync file"];
+    assert_eq!(of_file.collect::<Vec<_>>(), expected);
+}
+
+/// The system tells of what it could not save once only.
+#[test]
+fn upload_with_a_failed_flush_cannot_be_finished() {
+    let place = TempDir::new().expect("a temporary directory");
+    // 0 flushes the name of the root, 1 makes the file, 2 writes, 3 flushes.
+    let mut store = LocalStore::on(place.path(), Arc::new(Recorder::failing_at(3, io::ErrorKind::StorageFull)));
+    store.root.flush_every = 1;
+    let mut upload = block_on(store.create(&path("object"), None)).expect("created");
+    let failed = block_on(upload.write(b"content"));
+    assert!(matches!(&failed, Err(StorageError::Io { operation: "write", .. })), "{failed:?}");
+    assert!(matches!(block_on(upload.finish()), Err(StorageError::Io { operation: "finish", .. })));
+    assert_eq!(files(place.path()), [""; 0]);
+}
+
+#[test]
 fn upload_with_a_failed_write_cannot_be_finished() {
     let place = TempDir::new().expect("a temporary directory");
     // 0 flushes the name of the root, 1 makes the file, 2 and 3 are the writes.

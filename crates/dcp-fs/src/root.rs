@@ -19,6 +19,8 @@ pub(crate) struct Root {
     pub(crate) path: PathBuf,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) durability: Durability,
+    /// After how many bytes a file is flushed before it ends.
+    pub(crate) flush_every: u64,
     /// The directories (device, inode) whose own names are known to be flushed. Another process may have made
     /// one a moment ago and not have come to flush it, so every store sees to each of them once.
     settled: Arc<Mutex<HashSet<(u64, u64)>>>,
@@ -26,7 +28,7 @@ pub(crate) struct Root {
 
 impl Root {
     pub(crate) fn new(path: PathBuf, disk: Arc<dyn Disk>) -> Self {
-        Self { path, disk, durability: Durability::default(), settled: Arc::default() }
+        Self { path, disk, durability: Durability::default(), flush_every: FLUSH_EVERY, settled: Arc::default() }
     }
 
     /// Opens the root directory, if it exists.
@@ -51,6 +53,17 @@ impl Root {
             Durability::Fsync => self.disk.sync_file(file),
             Durability::None => Ok(()),
         }
+    }
+
+    /// So many bytes more have been written to a file. Flushes it now and then, if the store is to flush at all: one flush of a large file
+    /// at its end would be hours without progress on a slow disk, and all that time its pages would take up the machine's memory.
+    pub(crate) fn flush_behind(&self, file: &File, unflushed: &mut u64, more: usize) -> io::Result<()> {
+        *unflushed += more as u64;
+        if *unflushed >= self.flush_every {
+            self.sync_file(file)?;
+            *unflushed = 0;
+        }
+        Ok(())
     }
 
     /// Flushes the names in a directory, if the store is to do so.
@@ -133,3 +146,6 @@ impl Root {
         Ok(())
     }
 }
+
+/// In bytes. Seconds on any disk that a checkpoint is for.
+const FLUSH_EVERY: u64 = 1 << 30;

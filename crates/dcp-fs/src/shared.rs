@@ -23,7 +23,7 @@ impl SharedUploads for LocalStore {
     async fn join(&self, path: &StorePath, id: &UploadId) -> Result<Box<dyn SharedUpload>, StorageError> {
         let site = self.site(path)?;
         let file = self.open_upload(&site, path, id, "join")?.1;
-        Ok(Box::new(Hand { root: self.root.clone(), site, file }))
+        Ok(Box::new(Hand { root: self.root.clone(), site, file, unflushed: 0 }))
     }
 
     async fn complete(
@@ -71,12 +71,15 @@ struct Hand {
     root: Root,
     site: Site,
     file: File,
+    unflushed: u64,
 }
 
 #[async_trait]
 impl SharedUpload for Hand {
     async fn write_at(&mut self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
-        self.root.disk.write_at(&self.file, offset, data).map_err(self.site.io("write"))
+        let written = self.root.disk.write_at(&self.file, offset, data);
+        let flushed = written.and_then(|()| self.root.flush_behind(&self.file, &mut self.unflushed, data.len()));
+        flushed.map_err(self.site.io("write"))
     }
 
     async fn flush(self: Box<Self>) -> Result<(), StorageError> {

@@ -32,7 +32,8 @@ pub struct LocalStore {
 /// What a store does before it says that an object is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// It flushes the object and its directories to the medium: what it said is true after a crash of the machine.
+    /// It flushes the object (a large one also on the way, every GiB) and its directories to the medium: what it said is true after a crash of
+    /// the machine.
     #[default]
     Fsync,
     /// Nothing. An object outlives the process, but after a crash of the machine it may be missing, empty or

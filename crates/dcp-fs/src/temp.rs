@@ -31,6 +31,7 @@ pub(crate) struct Temp {
     name: String,
     file: File,
     written: u64,
+    unflushed: u64,
     reserved: u64,
     /// A write has failed, and nobody knows how much of it is there.
     torn: bool,
@@ -58,8 +59,9 @@ impl Temp {
         if !flushed {
             file.set_len(size)?;
         }
-        let (root, written) = (root.clone(), size);
-        Ok(Self { root, dir, name, file, written, reserved: 0, torn: false, flushed, placed: false })
+        let mut temp = Self::new(root, dir, (name, file), None);
+        (temp.written, temp.flushed) = (size, flushed);
+        Ok(temp)
     }
 
     /// Leaves the file as it is, for others to go on with. Returns its name.
@@ -76,12 +78,15 @@ impl Temp {
 
     fn new(root: &Root, dir: File, (name, file): (String, File), expected_size: Option<u64>) -> Self {
         let reserved = expected_size.filter(|&size| size >= WORTH_RESERVING && reserve(&file, size)).unwrap_or(0);
-        Self { root: root.clone(), dir, name, file, written: 0, reserved, torn: false, flushed: false, placed: false }
+        let (root, torn, flushed, placed) = (root.clone(), false, false, false);
+        Self { root, dir, name, file, written: 0, unflushed: 0, reserved, torn, flushed, placed }
     }
 
     /// Appends, straight from the caller's memory.
     pub(crate) fn write(&mut self, data: &[u8]) -> io::Result<()> {
-        let result = self.root.disk.write(&self.file, data);
+        let written = self.root.disk.write(&self.file, data);
+        // What a flush could not save, no later one will tell of.
+        let result = written.and_then(|()| self.root.flush_behind(&self.file, &mut self.unflushed, data.len()));
         match result {
             Ok(()) => self.written += data.len() as u64,
             Err(_) => self.torn = true,

@@ -67,6 +67,11 @@ impl Table {
         }
         Ok(Self { items: stored, checks })
     }
+
+    /// What it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(&*self.items) + size_of_val(&*self.checks)
+    }
 }
 
 #[cfg(test)]

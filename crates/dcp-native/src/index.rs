@@ -1,5 +1,7 @@
 //! The index file: a fixed header, a MessagePack body, a checksum.
 
+use std::ops::RangeInclusive;
+
 use bytes::Bytes;
 use dcp_storage::{Checksum, Generation, StorageError, StorePath, Transforms};
 use dcp_types::{Chunks, GlobalPlan, Rank, ShardGrid, TensorEntry};
@@ -115,7 +117,7 @@ impl Index {
         if rule != version.rule || !parents.is_empty() {
             return Err(StorageError::TooNew { path: path()?, found: NEWEST + 1, supported: NEWEST });
         }
-        if !(align.is_power_of_two() && block.is_power_of_two() && (1..=MAX_BLOCK).contains(&block)) {
+        if !(align.is_power_of_two() && block.is_power_of_two() && BLOCKS.contains(&block)) {
             return Err(corrupt(HEADER, format!("alignment {align} or block size {block} is not sensible")));
         }
         let (rule, checksum) = (LayoutRule { files_per_rank, align, block }, version.checksum);
@@ -192,8 +194,8 @@ pub(crate) fn path() -> Result<StorePath, StorageError> {
     StorePath::parse(NAME)
 }
 
-/// The largest checksum block.
-const MAX_BLOCK: u64 = 1 << 24;
+/// The sizes of checksum blocks. With smaller ones the tables of large files, which are held in memory, could be as large as the files.
+const BLOCKS: RangeInclusive<u64> = 1 << 12..=1 << 24;
 /// The most chunks of a tensor of which ranks hold several each. A file for each of them would say that they are there.
 const MAX_IRREGULAR_CHUNKS: u64 = 1 << 16;
 /// The most of all such tensors together: what can be held in memory whatever the index claims.

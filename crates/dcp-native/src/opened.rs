@@ -20,8 +20,8 @@ pub(crate) struct OpenedNative {
     fingerprint: Digest,
     /// What undoes the transforms of everything.
     layers: Layers,
-    /// The footers of the files that were looked into so far.
-    tables: Mutex<HashMap<StorePath, Arc<Table>>>,
+    /// The footers of the files that were looked into lately.
+    tables: Mutex<Tables>,
     /// What was computed of ranks so far.
     places: Mutex<HashMap<Rank, Arc<Places>>>,
 }
@@ -31,6 +31,27 @@ type Places = HashMap<(usize, Option<Region>), Place>;
 
 /// So many places are remembered at the most.
 const REMEMBERED: usize = 1 << 16;
+
+/// Footers by file, up to a size.
+#[derive(Default)]
+struct Tables {
+    by_file: HashMap<StorePath, Arc<Table>>,
+    bytes: usize,
+}
+
+impl Tables {
+    /// So many bytes are remembered at the most, or else one table alone: those of 256 GiB.
+    const MOST: usize = 16 << 20;
+
+    fn remember(&mut self, file: &StorePath, table: &Arc<Table>) {
+        if self.bytes + table.bytes() > Self::MOST {
+            *self = Self::default();
+        }
+        if self.by_file.insert(file.clone(), Arc::clone(table)).is_none() {
+            self.bytes += table.bytes();
+        }
+    }
+}
 
 impl OpenedNative {
     /// A checkpoint with this index. `transforms` are what is known besides what is known anyway.
@@ -46,7 +67,7 @@ impl OpenedNative {
     }
 
     fn table(&self, path: &StorePath) -> Option<Arc<Table>> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner).by_file.get(path).cloned()
     }
 
     /// The rank that an item was written by.
@@ -174,7 +195,8 @@ impl OpenedCheckpoint for OpenedNative {
     }
 
     fn locate(self: Arc<Self>, items: Vec<ReadItem>) -> Box<dyn Ask<Output = Vec<Locator>>> {
-        Box::new(Locate { opened: self, items, places: Vec::new(), asked: Vec::new(), stage: Stage::Sizes })
+        let (places, asked, tables) = (Vec::new(), Vec::new(), HashMap::new());
+        Box::new(Locate { opened: self, items, places, asked, tables, stage: Stage::Sizes })
     }
 }
 
@@ -184,6 +206,8 @@ struct Locate {
     items: Vec<ReadItem>,
     places: Vec<Place>,
     asked: Vec<Place>,
+    /// Those of the files that hold the items, whatever is forgotten meanwhile.
+    tables: HashMap<StorePath, Arc<Table>>,
     stage: Stage,
 }
 
@@ -218,8 +242,8 @@ impl Ask for Locate {
             Stage::Done => {
                 for (place, reply) in self.asked.iter().zip(&replies) {
                     let table = checked_table(place, reply, &self.opened.index)?;
-                    let mut tables = self.opened.tables.lock().unwrap_or_else(PoisonError::into_inner);
-                    tables.insert(place.path.clone(), table);
+                    self.opened.tables.lock().unwrap_or_else(PoisonError::into_inner).remember(&place.path, &table);
+                    self.tables.insert(place.path.clone(), table);
                 }
                 Ok(Step::Done(self.places.iter().map(|place| self.locator(place)).collect::<Result<_, _>>()?))
             }
@@ -246,8 +270,11 @@ impl Locate {
                     ReadWhat::Value => None,
                 };
                 let place = places.get(&(item.entry, region)).ok_or_else(|| missing(&self.opened, item))?;
-                if self.opened.table(&place.path).is_none() && !files.contains_key(&place.path) {
-                    files.insert(place.path.clone(), place.clone());
+                if !self.tables.contains_key(&place.path) && !files.contains_key(&place.path) {
+                    match self.opened.table(&place.path) {
+                        Some(table) => drop(self.tables.insert(place.path.clone(), table)),
+                        None => drop(files.insert(place.path.clone(), place.clone())),
+                    }
                 }
                 found[number] = Some(place.clone());
             }
@@ -258,7 +285,7 @@ impl Locate {
     }
 
     fn locator(&self, place: &Place) -> Result<Locator, StorageError> {
-        let table = self.opened.table(&place.path).ok_or_else(|| corrupt(place, "it has no checksums".into()))?;
+        let table = self.tables.get(&place.path).ok_or_else(|| corrupt(place, "it has no checksums".into()))?;
         let stored = match &place.at {
             At::Extent(stored) => stored,
             At::Number(number) => table.items.get(*number).ok_or_else(|| corrupt(place, "it lacks an item".into()))?,
@@ -316,5 +343,29 @@ fn show(reply: &Reply) -> u64 {
 impl fmt::Debug for OpenedNative {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenedNative").field("generation", &self.index.generation).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_forgotten_before_they_fill_the_memory() {
+        let table = |bytes: usize| Arc::new(Table { items: Vec::new(), checks: vec![0; bytes / 4].into() });
+        let file = |number: u32| StorePath::parse(&number.to_string()).expect("a path");
+        let mut tables = Tables::default();
+        let quarter = table(Tables::MOST / 4);
+        let counts = (0..6).map(|number| {
+            tables.remember(&file(number), &quarter);
+            (tables.by_file.len(), tables.bytes / quarter.bytes())
+        });
+        assert_eq!(counts.collect::<Vec<_>>(), [(1, 1), (2, 2), (3, 3), (4, 4), (1, 1), (2, 2)]);
+        // Known already.
+        tables.remember(&file(5), &quarter);
+        assert_eq!(tables.bytes, 2 * quarter.bytes());
+        // One that is too large by itself is remembered alone, for who asks for its items one by one.
+        tables.remember(&file(6), &table(2 * Tables::MOST));
+        assert_eq!(tables.by_file.keys().collect::<Vec<_>>(), [&file(6)]);
     }
 }

@@ -77,7 +77,9 @@ fn a_newer_version_is_told_from_damage() {
 #[test]
 fn numbers_that_make_no_sense_are_corrupt() {
     let with = |files: u64, align: u64, block: u64| json!([1, files, align, block, [[], []], [], []]);
-    for (align, block) in [(0, 1), (3, 1), (64, 0), (64, 3), (64, 1 << 25), (u64::MAX, 1)] {
+    for (align, block) in
+        [(0, 1 << 16), (3, 1 << 16), (64, 0), (64, 1), (64, 1 << 11), (64, 65535), (64, 1 << 25), (u64::MAX, 1 << 16)]
+    {
         is_corrupt(&with(1, align, block));
     }
     is_corrupt(&with(u64::from(u32::MAX) + 1, 64, 65536));
