@@ -101,18 +101,8 @@ impl Owned {
         lifetime: Duration,
     ) -> Result<Option<Self>, StorageError> {
         let claim = Claim { journal: Some(journal.clone()), ..Claim::new(lifetime) };
-        let content = claim.encode()?;
-        let owned = |version| Some(Self { generation, saver: claim.saver, journal, version, lifetime });
-        let path = claim_path(generation)?;
-        match store.publish(&path, &content, Precondition::Matches(version)).await {
-            Ok(version) => Ok(owned(version)),
-            // The response may have been lost after it was done.
-            Err(error) => match claim::read(store, generation).await? {
-                Some((found, version)) if found == content => Ok(owned(version)),
-                _ if matches!(error, StorageError::PreconditionFailed { .. }) => Ok(None),
-                _ => Err(error),
-            },
-        }
+        let version = claim::put(store, generation, &claim.encode()?, Precondition::Matches(version)).await?;
+        Ok(version.map(|version| Self { generation, saver: claim.saver, journal, version, lifetime }))
     }
 
     /// Puts a change on record.

@@ -12,9 +12,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::claim::{self, Claim, Traces};
+use super::claim::{self, Claim};
+use super::traces::Traces;
 use crate::engine::read_whole;
-use crate::names::{claim_path, claimed_generation, is_commit, is_index};
+use crate::names::{claimed_generation, is_commit, is_index};
 use crate::{Format, Generation, ObjectMeta, Precondition, StorageError, Store, StorePath, Version};
 
 /// Something that a save has left which came to no end.
@@ -226,15 +227,8 @@ impl<'s> Leftovers<'s> {
 
     /// Puts a claim of our own in place of the one of this version, or of none. Whether it is there.
     async fn take(&self, generation: Generation, version: Option<Version>) -> Result<bool, StorageError> {
-        let (path, content) = (claim_path(generation)?, Claim::new(LEASE).encode()?);
         let when = version.map_or(Precondition::Absent, Precondition::Matches);
-        let Err(error) = self.store.publish(&path, &content, when).await else { return Ok(true) };
-        match claim::read(self.store, generation).await? {
-            // The response may have been lost after it was done.
-            Some((found, _)) if found == content => Ok(true),
-            _ if matches!(error, StorageError::PreconditionFailed { .. }) => Ok(false),
-            _ => Err(error),
-        }
+        Ok(claim::put(self.store, generation, &Claim::new(LEASE).encode()?, when).await?.is_some())
     }
 }
 

@@ -9,6 +9,7 @@ mod leftovers;
 mod one_file;
 mod reader;
 mod resumable;
+mod traces;
 mod wire;
 mod writer;
 

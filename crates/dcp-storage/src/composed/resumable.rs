@@ -5,8 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use dcp_types::{Digest, GlobalPlan, Rank, RankSet};
 
-use super::claim::{self, Claim, Traces};
+use super::claim::{self, Claim};
 use super::journal::{Done, Journal, Owned, Phase, taken_over};
+use super::traces::Traces;
 use super::writer::{ComposedWriter, Token};
 use crate::names::claimed_generation;
 use crate::{

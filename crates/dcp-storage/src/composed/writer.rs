@@ -8,11 +8,12 @@ use bytes::Bytes;
 use dcp_types::{GlobalPlan, Rank, RankSet};
 use serde::{Deserialize, Serialize};
 
-use super::claim::{self, Claim, Traces};
+use super::claim::{self, Claim};
 use super::companions::Written;
 use super::encoding::Encoding;
 use super::in_order::InOrder;
 use super::one_file::OneFileSave;
+use super::traces::{self, Traces};
 use super::wire;
 use crate::engine::{read_whole, write_file};
 use crate::names::is_index;
@@ -82,7 +83,7 @@ impl ComposedWriter {
     /// Claims a generation that is higher than that of the index, and reads what it will replace.
     pub(super) async fn claim(&self, claim: &Claim, listing: &[ObjectMeta]) -> Result<Token, StorageError> {
         self.refuse(listing)?;
-        let mut lowest = claim::first_free(listing)?;
+        let mut lowest = traces::first_free(listing)?;
         loop {
             let generation = claim.stake(&*self.store, lowest).await?;
             let base = self.base().await;
@@ -172,7 +173,7 @@ impl ComposedWriter {
         }
         let replaced = token.base.as_ref().and_then(|base| base.generation);
         // The checkpoint is there. What could not be removed now is removed by a later save.
-        drop(claim::clean_up(&*self.store, token.generation, replaced, &|bytes| io.advance(bytes)).await);
+        drop(traces::clean_up(&*self.store, token.generation, replaced, &|bytes| io.advance(bytes)).await);
         Ok(())
     }
 
@@ -299,10 +300,10 @@ impl StorageWriter for ComposedWriter {
         }
         let traces = Traces::in_store(&*self.store).await?;
         if ranks_stopped && traces.is_complete() {
-            claim::remove(&*self.store, &traces, generation, &|_| {}).await
+            traces::remove(&*self.store, &traces, generation, &|_| {}).await
         } else {
             // The claim stays, so that what a straggler still writes is found when the claim has expired.
-            claim::remove_data(&*self.store, &traces, generation, &|_| {}).await?;
+            traces::remove_data(&*self.store, &traces, generation, &|_| {}).await?;
             traces.complete()
         }
     }
