@@ -98,7 +98,7 @@ impl<'p> Io<'p> {
 
     /// The most bytes that a read asks for at a time where they go through a buffer.
     #[must_use]
-    pub fn read_buffer(&self, traits: &StoreTraits) -> u64 {
+    pub(crate) fn read_buffer(&self, traits: &StoreTraits) -> u64 {
         traits.read_buffer.min(self.most_buffered).clamp(LEAST_BUFFER, 1 << 40)
     }
 

@@ -2,10 +2,11 @@
 
 use dcp_types::Fqn;
 
+use super::sizes::Sizes;
 use super::verify::{Checking, Extent, Verifier};
 use crate::format::Steps;
 use crate::transform::{Chain, Failed};
-use crate::{Decoded, Decoder, Io, ReadRange, ReadReport, StorageError, Store, StoreTraits, Stream, Verify};
+use crate::{Decoded, Decoder, Io, ReadRange, ReadReport, StorageError, Store, Stream, Verify};
 
 /// A stream on its way.
 pub(super) struct Encoded<'r> {
@@ -32,7 +33,7 @@ pub(super) fn stored(stream: &Stream, fqn: Fqn, store: &dyn Store, io: &Io<'_>) 
 impl<'r> Encoded<'r> {
     pub(super) fn new(
         store: &'r dyn Store,
-        traits: &StoreTraits,
+        sizes: &Sizes,
         io: &'r Io<'r>,
         stream: &'r Stream,
         fqn: &'r Fqn,
@@ -45,7 +46,7 @@ impl<'r> Encoded<'r> {
         };
         let verifier = Verifier::new(stored, false);
         let (input, report) = Default::default();
-        let piece = traits.read_buffer / 2;
+        let piece = sizes.buffer / 2;
         Ok(Self { store, piece, io, stream, fqn, chain, verifier, input, from: 0, report })
     }
 

@@ -16,6 +16,7 @@ mod layout;
 mod outlets;
 mod reading;
 mod runs;
+mod sizes;
 mod split;
 mod stage;
 mod straight;
@@ -30,9 +31,10 @@ use std::sync::Arc;
 use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
 
 use crate::format::Steps;
-use crate::{Io, Locator, ReadReport, StorageError, Store, StorePath, StoreTraits, Verify};
+use crate::{Io, Locator, ReadReport, StorageError, Store, StorePath, Verify};
 
 use layout::{Grid, Order};
+use sizes::Sizes;
 use split::Piece;
 use stream::Streams;
 use task::Task;
@@ -40,9 +42,6 @@ use verify::{Checking, Extent};
 
 /// Checksum blocks of more bytes are not read whole for the sake of a part of them.
 const LARGE_BLOCK: u64 = 1 << 20;
-
-/// How many reads each thread has, if they can be long.
-const TURNS: u64 = 4;
 
 /// Something to read, and where to.
 pub(crate) struct Wanted<'a> {
@@ -56,12 +55,8 @@ pub(crate) struct Wanted<'a> {
 
 /// Reads everything that is wanted.
 pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> Result<ReadReport, StorageError> {
-    let mut traits = store.traits();
-    // Everything that may be under way at a time should have its share, and several turns, so that all end at about the same time.
-    let share = bytes_of(&wanted) / io.threads().saturating_mul(traits.reads_in_flight.max(1)) as u64;
-    traits.read_size = (share / TURNS).min(traits.longest_read).max(traits.read_size).clamp(1, 1 << 40);
-    traits.read_buffer = io.read_buffer(&traits);
-    let (mut work, mut streams) = (Work::new(store.location(), traits, io.verify()), Streams::default());
+    let sizes = Sizes::new(&store.traits(), io, bytes_of(&wanted));
+    let (mut work, mut streams) = (Work::new(store.location(), sizes, io.verify()), Streams::default());
     let mut chunks = HashSet::new();
     for Wanted { fqn, item, dtype, locator, dest } in wanted {
         let mut count = |file: &StorePath, offset, length| {
@@ -87,7 +82,7 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
             Locator::Inline(bytes) => take_over(fqn, &bytes, dest)?,
         }
     }
-    let Work { mut report, tasks, extents, traits, .. } = work;
+    let Work { mut report, tasks, extents, .. } = work;
     let (mut straight, mut others, mut sinks) = (Vec::new(), Vec::new(), Vec::new());
     for task in tasks.into_iter().chain(streams.tasks()) {
         match task {
@@ -96,13 +91,11 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
             task => others.push(task),
         }
     }
-    let most = share.clamp(traits.exact_run.min(traits.read_size), traits.read_size);
-    others.extend(straight::join(straight, most, &traits).into_iter().map(Task::Straight));
+    others.extend(straight::join(straight, &sizes).into_iter().map(Task::Straight));
     // A sink may block its thread until somebody takes what it has. What else that thread had begun would stand still with it, and keep what a
     // store gives out only so often, as requests, from those for whom the sink waits.
     for tasks in [others, sinks] {
-        let done =
-            io.run(tasks.into_iter().map(|task| task.run(store, &traits, io)).collect(), traits.reads_in_flight)?;
+        let done = io.run(tasks.into_iter().map(|task| task.run(store, &sizes, io)).collect(), sizes.in_flight)?;
         done.into_iter().for_each(|cost| report += cost);
     }
     report.verified += extents.iter().map(|extent| extent.verified()).sum::<u64>();
@@ -137,7 +130,7 @@ fn take_over(fqn: Fqn, bytes: &[u8], dest: Dest<'_>) -> Result<(), StorageError>
 /// What is to be done about extents.
 struct Work<'a> {
     location: String,
-    traits: StoreTraits,
+    sizes: Sizes,
     verify: Verify,
     report: ReadReport,
     extents: Vec<Arc<Extent>>,
@@ -147,9 +140,9 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(location: String, traits: StoreTraits, verify: Verify) -> Self {
+    fn new(location: String, sizes: Sizes, verify: Verify) -> Self {
         let (report, extents, tasks, through) = Default::default();
-        Self { location, traits, verify, report, extents, tasks, through }
+        Self { location, sizes, verify, report, extents, tasks, through }
     }
 
     fn add(
@@ -195,7 +188,7 @@ impl<'a> Work<'a> {
         let extent = Arc::new(Extent::new(fqn, self.location.clone(), located, needed, steps, checking));
         self.extents.push(Arc::clone(&extent));
         let piece = Piece { extent, grid, order, region, dtype };
-        self.tasks.extend(piece.tasks(dest, &self.traits)?);
+        self.tasks.extend(piece.tasks(dest, &self.sizes)?);
         Ok(())
     }
 
@@ -226,7 +219,7 @@ impl<'a> Work<'a> {
             let checking = if self.verify == Verify::None { Checking::No } else { Checking::Covered };
             let (fqn, location) = (fqn.clone(), self.location.clone());
             let extent = Arc::new(Extent::new(fqn, location, located.clone(), 0, Steps::default(), checking));
-            self.tasks.extend(split::whole(&extent, &self.traits));
+            self.tasks.extend(split::whole(&extent, &self.sizes));
         }
     }
 }

@@ -5,9 +5,10 @@ use dcp_types::{DataError, ViewMut};
 use super::batch::{Batch, RANGES};
 use super::fetch::fetch;
 use super::runs::FileRuns;
+use super::sizes::Sizes;
 use super::target::{Delivery, Target};
 use super::verify::{Extent, Verifier};
-use crate::{Io, ReadRange, ReadReport, StorageError, Store, StoreTraits};
+use crate::{Io, ReadRange, ReadReport, StorageError, Store};
 
 /// Spans of memory shorter than this are not worth a range of their own.
 const SHORTEST_SPAN: usize = 512;
@@ -15,7 +16,7 @@ const SHORTEST_SPAN: usize = 512;
 /// What one task reads of an extent.
 pub(super) struct Reading<'a> {
     store: &'a dyn Store,
-    traits: &'a StoreTraits,
+    sizes: &'a Sizes,
     io: &'a Io<'a>,
     extent: &'a Extent,
     verifier: Verifier<'a>,
@@ -27,13 +28,13 @@ impl<'a> Reading<'a> {
     /// `shared` says whether other tasks may complete checksum blocks that this one reads in part.
     pub(super) fn new(
         store: &'a dyn Store,
-        traits: &'a StoreTraits,
+        sizes: &'a Sizes,
         io: &'a Io<'a>,
         extent: &'a Extent,
         shared: bool,
     ) -> Self {
         let (verifier, report) = (Verifier::new(extent, shared), ReadReport::default());
-        Self { store, traits, io, extent, verifier, buffer: Vec::new(), report }
+        Self { store, sizes, io, extent, verifier, buffer: Vec::new(), report }
     }
 
     /// What it has cost.
@@ -44,7 +45,7 @@ impl<'a> Reading<'a> {
 
     /// Reads runs into a target that takes just as many bytes.
     pub(super) async fn fill(&mut self, runs: FileRuns, target: Target<'_>) -> Result<(), StorageError> {
-        let gap = if runs.length() < self.traits.exact_run { self.traits.coalesce_gap } else { 0 };
+        let gap = if runs.length() < self.sizes.exact_run { self.sizes.coalesce_gap } else { 0 };
         // Short runs with small gaps are better read as one, and widened reads do not end where the memory does.
         let direct = match self.extent.widen {
             true => runs.is_whole_blocks(self.extent),
@@ -163,7 +164,7 @@ impl<'a> Reading<'a> {
 
     /// How many bytes are read at a time through a buffer.
     pub(super) fn read_buffer(&self) -> u64 {
-        self.traits.read_buffer
+        self.sizes.buffer
     }
 
     /// Reads bytes as they lie.

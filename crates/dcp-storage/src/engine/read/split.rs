@@ -7,12 +7,13 @@ use dcp_types::{DType, Dest, Region, TypesError, ViewMut};
 use super::gather::{self, Gathered};
 use super::layout::{Grid, Order};
 use super::runs::FileRuns;
+use super::sizes::Sizes;
 use super::stage::Staged;
 use super::straight::Straight;
 use super::target::Target;
 use super::task::Task;
 use super::verify::Extent;
-use crate::{StorageError, StoreTraits};
+use crate::StorageError;
 
 /// The most tasks that read through one extent.
 const MOST_TASKS: u64 = 1 << 16;
@@ -29,14 +30,14 @@ pub(super) struct Piece {
 
 impl Piece {
     /// The tasks that fill a destination: many for memory, one for a sink, which takes its bytes in order.
-    pub(super) fn tasks<'a>(self, dest: Dest<'a>, traits: &StoreTraits) -> Result<Vec<Task<'a>>, StorageError> {
+    pub(super) fn tasks<'a>(self, dest: Dest<'a>, sizes: &Sizes) -> Result<Vec<Task<'a>>, StorageError> {
         let bytes = self.region.numel() * self.grid.element();
         match dest {
             Dest::Value(buffer) => {
                 buffer.clear();
                 // The extent has been checked against the real size of its file.
                 buffer.resize(bytes as usize, 0);
-                Ok(flat(&self.extent, 0, buffer, traits))
+                Ok(flat(&self.extent, 0, buffer, sizes))
             }
             Dest::Sink(sink) => Ok(vec![self.sink(sink)?]),
             Dest::Memory(view) => {
@@ -45,7 +46,7 @@ impl Piece {
                     return Err(self.extent.refused(found));
                 }
                 let extent = Arc::clone(&self.extent);
-                self.memory(view, traits).map_err(|fault| extent.refused(fault))
+                self.memory(view, sizes).map_err(|fault| extent.refused(fault))
             }
             other => Err(self.extent.refused(format!("{other:?} cannot be filled"))),
         }
@@ -68,19 +69,19 @@ impl Piece {
         }
     }
 
-    fn memory<'a>(self, view: ViewMut<'a>, traits: &StoreTraits) -> Result<Vec<Task<'a>>, TypesError> {
+    fn memory<'a>(self, view: ViewMut<'a>, sizes: &Sizes) -> Result<Vec<Task<'a>>, TypesError> {
         let Self { extent, grid, order, region, .. } = self;
         let (grid, region, view) = match order {
             Order::Permuted(order) => (grid.permuted(&order), region.permute(&order)?, view.permute(&order)?),
             Order::Rows => (grid, region, view),
-            Order::Tangled => return tangled(&extent, &grid, region, view, traits),
+            Order::Tangled => return tangled(&extent, &grid, region, view, sizes),
         };
         match grid.runs(&region)?.single() {
             Some((start, _)) => match view.into_bytes() {
-                Ok(bytes) => Ok(flat(&extent, start, bytes, traits)),
-                Err(view) => boxes(&extent, &grid, region, view, traits),
+                Ok(bytes) => Ok(flat(&extent, start, bytes, sizes)),
+                Err(view) => boxes(&extent, &grid, region, view, sizes),
             },
-            None => boxes(&extent, &grid, region, view, traits),
+            None => boxes(&extent, &grid, region, view, sizes),
         }
     }
 }
@@ -91,11 +92,11 @@ pub(super) fn is_fit(view: &ViewMut<'_>, region: &Region, element: u64) -> bool 
 }
 
 /// All of an extent, as it lies, for its checksums.
-pub(super) fn whole<'a>(extent: &Arc<Extent>, traits: &StoreTraits) -> Vec<Task<'a>> {
+pub(super) fn whole<'a>(extent: &Arc<Extent>, sizes: &Sizes) -> Vec<Task<'a>> {
     let mut tasks = Vec::new();
     let mut start = 0;
     // An extent that claims to be huge is not worth a huge list.
-    let step = step(extent, traits).max(extent.length.div_ceil(MOST_TASKS));
+    let step = step(extent, sizes).max(extent.length.div_ceil(MOST_TASKS));
     while start < extent.length {
         let length = step.min(extent.length - start);
         let runs = FileRuns::One { start, length };
@@ -106,8 +107,8 @@ pub(super) fn whole<'a>(extent: &Arc<Extent>, traits: &StoreTraits) -> Vec<Task<
 }
 
 /// A contiguous run of the file into contiguous memory: cut by bytes, at the edges of checksum blocks.
-fn flat<'a>(extent: &Arc<Extent>, start: u64, bytes: &'a mut [u8], traits: &StoreTraits) -> Vec<Task<'a>> {
-    let step = step(extent, traits);
+fn flat<'a>(extent: &Arc<Extent>, start: u64, bytes: &'a mut [u8], sizes: &Sizes) -> Vec<Task<'a>> {
+    let step = step(extent, sizes);
     let (mut rest, mut start, mut tasks) = (bytes, start, Vec::new());
     while !rest.is_empty() {
         // No element is cut that something is to be done to.
@@ -128,8 +129,8 @@ fn flat<'a>(extent: &Arc<Extent>, start: u64, bytes: &'a mut [u8], traits: &Stor
 }
 
 /// How many bytes one task reads: whole checksum blocks, unless they are large. The checksums of their parts are combined.
-fn step(extent: &Extent, traits: &StoreTraits) -> u64 {
-    let (block, size) = (extent.block(), traits.read_size);
+fn step(extent: &Extent, sizes: &Sizes) -> u64 {
+    let (block, size) = (extent.block(), sizes.longest);
     if extent.widen || block <= size { size.next_multiple_of(block) } else { size }
 }
 
@@ -139,15 +140,15 @@ fn boxes<'a>(
     grid: &Grid,
     region: Region,
     view: ViewMut<'a>,
-    traits: &StoreTraits,
+    sizes: &Sizes,
 ) -> Result<Vec<Task<'a>>, TypesError> {
     let cut = |region: &Region| {
-        let bytes = bytes_to_read(&grid.runs(region)?, traits);
-        let widest = (0..region.ndim()).find(|&dim| region.sizes()[dim] > 1).filter(|_| bytes > traits.read_size);
+        let bytes = bytes_to_read(&grid.runs(region)?, sizes);
+        let widest = (0..region.ndim()).find(|&dim| region.sizes()[dim] > 1).filter(|_| bytes > sizes.longest);
         Ok(widest.map(|dim| {
             let rows = region.sizes()[dim];
             let row = (bytes / rows).max(1);
-            (dim, (traits.read_size / row).clamp(1, rows - 1))
+            (dim, (sizes.longest / row).clamp(1, rows - 1))
         }))
     };
     let task = |(region, view)| {
@@ -158,9 +159,9 @@ fn boxes<'a>(
 }
 
 /// About how many bytes are read for a region: short runs with small gaps are read with what lies between them.
-fn bytes_to_read(runs: &FileRuns, traits: &StoreTraits) -> u64 {
+fn bytes_to_read(runs: &FileRuns, sizes: &Sizes) -> u64 {
     let (length, gap) = (runs.length(), runs.gap());
-    let is_read_as_one = length < traits.exact_run && gap <= traits.coalesce_gap;
+    let is_read_as_one = length < sizes.exact_run && gap <= sizes.coalesce_gap;
     runs.count() * if is_read_as_one { length + gap } else { length }
 }
 
@@ -170,13 +171,13 @@ fn tangled<'a>(
     grid: &Grid,
     region: Region,
     view: ViewMut<'a>,
-    traits: &StoreTraits,
+    sizes: &Sizes,
 ) -> Result<Vec<Task<'a>>, TypesError> {
     let task = |(region, view)| {
         let gathered = Gathered { grid: grid.clone(), region, target: Target::View(view) };
         Task::Gathered { extent: Arc::clone(extent), gathered }
     };
-    let pieces = pieces(region, view, |region| Ok(gather::cut(grid, region, traits.read_size, false)))?;
+    let pieces = pieces(region, view, |region| Ok(gather::cut(grid, region, sizes.longest, false)))?;
     Ok(pieces.into_iter().map(task).collect())
 }
 

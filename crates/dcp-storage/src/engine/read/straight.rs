@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::batch::RANGES;
 use super::fetch::fetch;
+use super::sizes::Sizes;
 use super::verify::{Extent, Verifier};
-use crate::{Io, ReadRange, ReadReport, StorageError, Store, StorePath, StoreTraits};
+use crate::{Io, ReadRange, ReadReport, StorageError, Store, StorePath};
 
 /// Bytes of one file, ascending, that are read as one.
 pub(super) struct Straight<'a> {
@@ -84,17 +85,17 @@ impl<'a> Straight<'a> {
     }
 
     /// Goes on with what comes next in the file; gives it back if it had better be read by itself.
-    fn extend(&mut self, next: Self, most: u64, traits: &StoreTraits) -> Result<(), Self> {
+    fn extend(&mut self, next: Self, sizes: &Sizes) -> Result<(), Self> {
         let (Some(last), Some(first)) = (self.parts.last(), next.parts.first()) else { return Err(next) };
         let gap = next.offset().checked_sub(self.end());
-        let is_short = |part: &Part<'_>| (part.bytes.len() as u64) < traits.exact_run;
-        let is_near = |gap| gap == 0 || gap <= traits.coalesce_gap && is_short(last) && is_short(first);
+        let is_short = |part: &Part<'_>| (part.bytes.len() as u64) < sizes.exact_run;
+        let is_near = |gap| gap == 0 || gap <= sizes.coalesce_gap && is_short(last) && is_short(first);
         match gap {
             Some(gap)
                 if last.extent.file == first.extent.file
                     && is_near(gap)
-                    && next.end() - self.offset() <= most
-                    && self.gaps + gap <= traits.read_buffer
+                    && next.end() - self.offset() <= sizes.joined
+                    && self.gaps + gap <= sizes.buffer
                     && self.parts.len() < RANGES =>
             {
                 self.gaps += gap;
@@ -106,13 +107,13 @@ impl<'a> Straight<'a> {
     }
 }
 
-/// Joins what lies side by side in a file, or nearly so, into reads of up to `most` bytes.
-pub(super) fn join<'a>(mut reads: Vec<Straight<'a>>, most: u64, traits: &StoreTraits) -> Vec<Straight<'a>> {
+/// Joins what lies side by side in a file, or nearly so, into longer reads.
+pub(super) fn join<'a>(mut reads: Vec<Straight<'a>>, sizes: &Sizes) -> Vec<Straight<'a>> {
     reads.sort_by(|a, b| a.place().cmp(&b.place()));
     let mut joined: Vec<Straight<'a>> = Vec::new();
     for read in reads {
         let rest = match joined.last_mut() {
-            Some(last) => last.extend(read, most, traits).err(),
+            Some(last) => last.extend(read, sizes).err(),
             None => Some(read),
         };
         joined.extend(rest);

@@ -6,9 +6,10 @@ use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
 
 use super::encoded::{AsIs, Encoded, missing, stored};
 use super::outlets::{Outlets, Part};
+use super::sizes::Sizes;
 use super::split::is_fit;
 use super::task::Task;
-use crate::{Decoder, Io, ReadReport, StorageError, Store, StorePath, StoreTraits, Stream, Verify};
+use crate::{Decoder, Io, ReadReport, StorageError, Store, StorePath, Stream, Verify};
 
 /// Decoded bytes come in pieces of this size.
 const OUTPUT: usize = Io::READ_BUFFER as usize;
@@ -100,16 +101,11 @@ fn part<'a>(
 
 impl Decoding<'_> {
     /// Decodes; returns what it has cost.
-    pub(super) async fn run(
-        self,
-        store: &dyn Store,
-        traits: &StoreTraits,
-        io: &Io<'_>,
-    ) -> Result<ReadReport, StorageError> {
+    pub(super) async fn run(self, store: &dyn Store, sizes: &Sizes, io: &Io<'_>) -> Result<ReadReport, StorageError> {
         let Self { stream, item, dtype, parts } = self;
         let fqn = parts.first().map_or_else(|| "?".into(), |part| part.fqn.clone());
         let stored = stored(&stream, fqn.clone(), store, io);
-        let mut encoded = Encoded::new(store, traits, io, &stream, &fqn, &stored)?;
+        let mut encoded = Encoded::new(store, sizes, io, &stream, &fqn, &stored)?;
         let mut decoder: Box<dyn Decoder> = match &stream.codec {
             Some(codec) => codec.decoder(&stream, &item),
             None => Box::new(AsIs),

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::gather::Gathered;
 use super::reading::Reading;
 use super::runs::FileRuns;
+use super::sizes::Sizes;
 use super::stage::Staged;
 use super::straight::Straight;
 use super::stream::Decoding;
 use super::target::Target;
 use super::verify::Extent;
-use crate::{Io, ReadReport, StorageError, Store, StoreTraits};
+use crate::{Io, ReadReport, StorageError, Store};
 
 /// What one task does.
 pub(super) enum Task<'a> {
@@ -39,30 +40,25 @@ impl Task<'_> {
     }
 
     /// Does it; returns what it has cost.
-    pub(super) async fn run(
-        self,
-        store: &dyn Store,
-        traits: &StoreTraits,
-        io: &Io<'_>,
-    ) -> Result<ReadReport, StorageError> {
+    pub(super) async fn run(self, store: &dyn Store, sizes: &Sizes, io: &Io<'_>) -> Result<ReadReport, StorageError> {
         match self {
             Self::Straight(straight) => straight.run(store, io).await,
             Self::Runs { extent, runs, target } => {
-                let mut reading = Reading::new(store, traits, io, &extent, runs.count() == 1);
+                let mut reading = Reading::new(store, sizes, io, &extent, runs.count() == 1);
                 reading.fill(runs, target).await?;
                 reading.finish()
             }
             Self::Staged { extent, staged } => {
-                let mut reading = Reading::new(store, traits, io, &extent, false);
+                let mut reading = Reading::new(store, sizes, io, &extent, false);
                 staged.run(&mut reading).await?;
                 reading.finish()
             }
             Self::Gathered { extent, gathered } => {
-                let mut reading = Reading::new(store, traits, io, &extent, false);
+                let mut reading = Reading::new(store, sizes, io, &extent, false);
                 gathered.run(&mut reading, &extent).await?;
                 reading.finish()
             }
-            Self::Decoding(decoding) => decoding.run(store, traits, io).await,
+            Self::Decoding(decoding) => decoding.run(store, sizes, io).await,
         }
     }
 }
