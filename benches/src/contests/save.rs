@@ -29,7 +29,6 @@ fn contest(
     let mut comparison = Comparison::new(name, what, Unit::GbPerSecond, &[PLAIN, DCP, TORCH]).over("ranks");
     for &ranks in bench.sizes.ranks {
         let state = &State::new(shape, ranks, 0)?;
-        let torch = bench.torch_ranks(ranks, shape);
         let place = &bench.place(name)?;
         // What one has written is in nobody's way.
         let then_gone = &|used: Result<Used, Fault>| {
@@ -42,17 +41,20 @@ fn contest(
             turns.add(PLAIN, way, move || then_gone(plain::write(state, place, way, fsync).map(Used::time)));
         }
         turns.add(DCP, "", || then_gone(ours::save(state, place, fsync).map(Used::time)));
-        // Its default, and another choice where that is cheap.
-        let threads: &[usize] = if fsync { &[1] } else { &[1, 2] };
-        if let Some(torch) = &torch {
+        let mut rates = turns.take()?.rates(shape.bytes());
+        // Only now: its processes hold gigabytes, and what is left of a machine's memory may be slow to get.
+        if let Some(torch) = &bench.torch_ranks(ranks, shape) {
+            let mut turns = Turns::new(bench.repeat);
+            // Its default, and another choice where that is cheap.
+            let threads: &[usize] = if fsync { &[1] } else { &[1, 2] };
             for &threads in threads {
                 turns.add_guest(TORCH, count(threads, "thread"), move || {
                     then_gone(torch.borrow_mut().save(place, threads, fsync))
                 });
             }
+            rates.extend(turns.take()?.rates(shape.bytes()));
         }
-        let row = Row::new(count(ranks, "rank"), turns.take()?.rates(shape.bytes()));
-        comparison.push(row.at(ranks as f64), goals);
+        comparison.push(Row::new(count(ranks, "rank"), rates).at(ranks as f64), goals);
     }
     Ok(vec![comparison])
 }
