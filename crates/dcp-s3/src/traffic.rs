@@ -15,6 +15,8 @@ use crate::work::Patience;
 ///   not read into memory, have 1 MiB for each of 8 reads that a thread keeps under way.) Up to
 ///   [`reads_in_flight`](Self::reads_in_flight) requests are under way, of all reads together.
 ///
+/// The client itself takes some MiB, and for each connection up to half a MiB for what has arrived and is not yet read.
+///
 /// ```
 /// use dcp_s3::Traffic;
 /// let gentle = Traffic::default().parts_in_flight(4).reads_in_flight(8);

@@ -121,7 +121,7 @@ impl Contest<'_> {
                 let taken = self.take(&theirs, &ways, task, in_flight)?;
                 let what = format!("{}, {in_flight} in flight", task.name());
                 rates.push(Row::new(&what, taken.rates(bytes)), &[Goal::Times { of: DCP, than: PLAIN, at_least: 0.9 }]);
-                let limit = documented(task, in_flight) as f64;
+                let limit = documented(task, in_flight);
                 memory.push(Row::new(&what, taken.mebibytes()), &[Goal::AtMost { of: DCP, limit }]);
             }
             plain::clear(&self.url, &self.variables)?;
@@ -177,13 +177,14 @@ impl Ours {
 
 /// The memory beyond the state that `Traffic` allows, in MiB, and the client's own: the parts on their way, and of each file that is being written
 /// the part that is being gathered; of a load nothing but the engine's buffers for short runs, of which there are none here.
-fn documented(task: Task, in_flight: usize) -> usize {
+fn documented(task: Task, in_flight: usize) -> f64 {
     let parts = if task == Task::Save { in_flight + threads() } else { 0 };
-    CLIENT + parts * (PART >> 20)
+    CLIENT + CONNECTION * in_flight as f64 + (parts * (PART >> 20)) as f64
 }
 
 /// In MiB.
-const CLIENT: usize = 8;
+const CLIENT: f64 = 8.0;
+const CONNECTION: f64 = 0.5;
 
 /// As many objects are written at a time.
 fn threads() -> usize {
