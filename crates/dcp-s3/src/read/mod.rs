@@ -1,20 +1,21 @@
 //! Ranges of an object, straight into the caller's buffers.
 
+mod answer;
 mod plan;
 
 use std::ops::Range;
 
-use bytes::Bytes;
 use dcp_storage::{ReadRange, StorageError};
-use futures_util::stream::{BoxStream, FuturesUnordered};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
+use futures_util::stream::FuturesUnordered;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use tokio::time::{Instant, timeout};
 
+use self::answer::{Answer, State};
 use self::plan::{Piece, Request};
 use crate::Traffic;
-use crate::budget::{Budget, Taken};
+use crate::budget::Budget;
 use crate::site::Site;
 use crate::work::{self, Cause, Failure};
 
@@ -127,7 +128,7 @@ impl Reading<'_> {
         if got.range != range {
             return Err(Trouble::Short { size: got.meta.size });
         }
-        Ok(Answer { state: found, stream: got.into_stream(), _taken: taken })
+        Ok(Answer::new(found, got, taken))
     }
 
     /// Moves an answer into the buffers. An inner error is why it broke off.
@@ -140,7 +141,7 @@ impl Reading<'_> {
     ) -> Result<Result<(), String>, Trouble> {
         loop {
             let left = self.traffic.deadline.saturating_sub(begun.elapsed());
-            match timeout(self.traffic.stall.min(left), answer.stream.next()).await {
+            match timeout(self.traffic.stall.min(left), answer.next()).await {
                 Ok(Some(Ok(bytes))) => {
                     if bytes.len() as u64 > request.end - *position {
                         return Err(Trouble::Wrong("the answer has more bytes than were asked for".into()));
@@ -162,28 +163,6 @@ impl Reading<'_> {
 
 /// How many states of an object are tried to be read before somebody else replaces it.
 const STATES: usize = 4;
-
-/// An answer that has begun to arrive.
-struct Answer {
-    state: State,
-    stream: BoxStream<'static, object_store::Result<Bytes>>,
-    _taken: Taken,
-}
-
-/// Which state of an object an answer is of.
-#[derive(Clone, PartialEq)]
-struct State {
-    e_tag: Option<String>,
-    /// Where there is no tag.
-    otherwise: Option<(u64, i64)>,
-}
-
-impl State {
-    fn of(meta: &ObjectMeta) -> Self {
-        let otherwise = meta.e_tag.is_none().then(|| (meta.size, meta.last_modified.timestamp_micros()));
-        Self { e_tag: meta.e_tag.clone(), otherwise }
-    }
-}
 
 /// Why a state could not be read.
 enum Trouble {
