@@ -56,10 +56,9 @@ impl Io<'static> {
     /// # Errors
     /// [`StorageError::Io`] if the system gives no threads.
     pub fn new() -> Result<Self, StorageError> {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Ok(Self {
             handle: runtime()?,
-            threads: cores.min(8),
+            threads: cores().min(8),
             progress: &|_| {},
             verify: Verify::default(),
             most_buffered: u64::MAX,
@@ -180,8 +179,7 @@ fn runtime() -> Result<Handle, StorageError> {
     static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
     let mut runtime = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     if runtime.is_none() {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let threads = (cores / 2).clamp(1, 8);
+        let threads = (cores() / 2).clamp(1, 8);
         let built = Builder::new_multi_thread().worker_threads(threads).thread_name("dcp-io").enable_all().build();
         let built = built.map_err(|source| StorageError::Io {
             operation: "start threads for",
@@ -195,6 +193,10 @@ fn runtime() -> Result<Handle, StorageError> {
         Some(runtime) => Ok(runtime.handle().clone()),
         None => unreachable!("just built"),
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from)
 }
 
 impl fmt::Debug for Io<'_> {
