@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::claim::{self, Claim};
-use crate::engine::read_whole;
+use super::claim;
 use crate::names::claimed_generation;
 use crate::{DataName, Generation, ObjectMeta, StorageError, Store, StorePath};
 
@@ -73,7 +72,7 @@ pub(super) async fn clean_up(
         let claim = traces.objects.iter().find(|object| claimed_generation(&object.path) == Some(past));
         let is_over = match claim {
             _ if Some(past) == replaced => true,
-            Some(claim) => has_expired(store, claim).await,
+            Some(_) => has_expired(store, past).await,
             // The names of generation 0 are also PyTorch's: without a claim those files are nobody's to remove.
             None => past > 0,
         };
@@ -130,7 +129,7 @@ fn generations(listing: &[ObjectMeta]) -> impl Iterator<Item = Generation> {
 }
 
 /// Whether a claim is past its time. One that cannot be read is nobody's to remove.
-async fn has_expired(store: &dyn Store, claim: &ObjectMeta) -> bool {
-    let Ok((content, _)) = read_whole(store, &claim.path).await else { return false };
-    rmp_serde::from_slice::<Claim>(&content).is_ok_and(|claim| claim.has_expired())
+async fn has_expired(store: &dyn Store, generation: Generation) -> bool {
+    let claim = claim::on_record(store, generation).await.ok().flatten();
+    claim.is_some_and(|claim| claim.has_expired())
 }
