@@ -30,7 +30,7 @@ pub(crate) fn place(site: &Site, mut temp: Temp, leaf: &str, when: &Precondition
 
 /// Removes an object; one that does not exist is fine.
 pub(crate) fn remove(disk: &dyn Disk, dir: &File, leaf: &str) -> Result<(), Blocked> {
-    let _held = match hold(dir, leaf) {
+    let _held = match hold(dir, leaf, patience()) {
         Ok(held) => Some(held),
         // A name can be removed by who may not open the file. And without locks nobody compares versions either.
         Err(Blocked::Io(error)) if may_go_unlocked(&error) => None,
@@ -54,8 +54,9 @@ fn place_if_absent(site: &Site, temp: &mut Temp, leaf: &str) -> Result<(), Stora
 }
 
 fn place_over(site: &Site, temp: &mut Temp, leaf: &str, when: &Precondition) -> Result<(), StorageError> {
+    let until = patience();
     loop {
-        match hold(temp.dir(), leaf) {
+        match hold(temp.dir(), leaf, until) {
             Ok(current) => {
                 if let Precondition::Matches(expected) = when {
                     let found = version::of_file(&current.file).map_err(site.io("publish"))?;
@@ -68,7 +69,7 @@ fn place_over(site: &Site, temp: &mut Temp, leaf: &str, when: &Precondition) -> 
             Err(Blocked::Missing) => match when {
                 Precondition::Matches(expected) => return Err(site.refused(expected.0.clone(), NOTHING.to_owned())),
                 Precondition::None | Precondition::Absent => match temp.place_new(leaf) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists && Instant::now() < until => continue,
                     result => return result.map_err(site.io("publish")),
                 },
             },
@@ -78,29 +79,28 @@ fn place_over(site: &Site, temp: &mut Temp, leaf: &str, when: &Precondition) -> 
 }
 
 /// Locks the file that bears a name, as long as the result lives; if it loses the name while we wait, the one that has it then.
-fn hold(dir: &File, leaf: &str) -> Result<OpenObject, Blocked> {
+fn hold(dir: &File, leaf: &str, until: Instant) -> Result<OpenObject, Blocked> {
     loop {
         let current = open_to_lock(dir, leaf)?;
-        lock(&current.file, LOCK_PATIENCE)?;
+        lock(&current.file, until)?;
         // Opened once more rather than looked up: that is what makes NFS ask the server.
         let now = open_to_lock(dir, leaf)?;
         if beneath::identity(&now.file)? == beneath::identity(&current.file)? {
             return Ok(current);
         }
+        if Instant::now() >= until {
+            return Err(Blocked::Io(waited_for("others that replace it again and again")));
+        }
     }
 }
 
 /// Locks a file. Asks again and again rather than waiting in the kernel, where a holder that is stopped would keep us for ever.
-fn lock(file: &File, patience: Duration) -> io::Result<()> {
-    let start = Instant::now();
+fn lock(file: &File, until: Instant) -> io::Result<()> {
     loop {
         match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
             Ok(()) => return Ok(()),
-            Err(Errno::WOULDBLOCK) if start.elapsed() < patience => std::thread::sleep(LOCK_PAUSE),
-            Err(Errno::WOULDBLOCK) => {
-                let held = format!("another process has held its lock for {patience:?}");
-                return Err(io::Error::new(io::ErrorKind::TimedOut, held));
-            }
+            Err(Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(LOCK_PAUSE),
+            Err(Errno::WOULDBLOCK) => return Err(waited_for("another process that holds its lock")),
             Err(Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOLCK) => {
                 return Err(io::Error::new(
                     io::ErrorKind::Unsupported,
@@ -111,6 +111,15 @@ fn lock(file: &File, patience: Duration) -> io::Result<()> {
             Err(other) => return Err(other.into()),
         }
     }
+}
+
+/// Until when what begins now waits for others.
+fn patience() -> Instant {
+    Instant::now() + LOCK_PATIENCE
+}
+
+fn waited_for(whom: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("waited in vain ({LOCK_PATIENCE:?}) for {whom}"))
 }
 
 /// A lock is held for a comparison and a rename: who holds it longer has been stopped.
@@ -143,11 +152,11 @@ mod tests {
     fn a_lock_that_is_never_released_is_not_waited_for_forever() {
         let file = tempfile::NamedTempFile::new().expect("temporary file");
         let holder = File::open(file.path()).expect("opens");
-        lock(&holder, LOCK_PATIENCE).expect("nobody holds it");
+        lock(&holder, patience()).expect("nobody holds it");
         let other = File::open(file.path()).expect("opens");
-        let refused = lock(&other, Duration::from_millis(5)).expect_err("it is held");
+        let refused = lock(&other, Instant::now()).expect_err("it is held");
         assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
         drop(holder);
-        lock(&other, LOCK_PATIENCE).expect("it was released");
+        lock(&other, patience()).expect("it was released");
     }
 }
