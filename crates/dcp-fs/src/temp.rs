@@ -36,7 +36,7 @@ pub(crate) struct Temp {
     /// A write has failed, and nobody knows how much of it is there.
     torn: bool,
     /// Whoever has written it has flushed it as well.
-    flushed: bool,
+    flushed_by_others: bool,
     placed: bool,
 }
 
@@ -55,12 +55,12 @@ impl Temp {
     /// The file of an upload that somebody has [left](Self::leave), which others have written and flushed since. It gets this
     /// size, if it is shorter.
     pub(crate) fn found(root: &Root, dir: File, name: String, file: File, size: u64) -> io::Result<Self> {
-        let flushed = file.metadata()?.len() == size;
-        if !flushed {
+        let flushed_by_others = file.metadata()?.len() == size;
+        if !flushed_by_others {
             file.set_len(size)?;
         }
         let mut temp = Self::new(root, dir, (name, file), None);
-        (temp.written, temp.flushed) = (size, flushed);
+        (temp.written, temp.flushed_by_others) = (size, flushed_by_others);
         Ok(temp)
     }
 
@@ -78,8 +78,8 @@ impl Temp {
 
     fn new(root: &Root, dir: File, (name, file): (String, File), expected_size: Option<u64>) -> Self {
         let reserved = expected_size.filter(|&size| size >= WORTH_RESERVING && reserve(&file, size)).unwrap_or(0);
-        let (root, torn, flushed, placed) = (root.clone(), false, false, false);
-        Self { root, dir, name, file, written: 0, unflushed: 0, reserved, torn, flushed, placed }
+        let (root, torn, flushed_by_others, placed) = (root.clone(), false, false, false);
+        Self { root, dir, name, file, written: 0, unflushed: 0, reserved, torn, flushed_by_others, placed }
     }
 
     /// Appends, straight from the caller's memory.
@@ -112,7 +112,7 @@ impl Temp {
             // Gives back what was reserved beyond the end. No harm if it stays.
             let _ = self.file.set_len(self.written);
         }
-        if self.flushed { Ok(()) } else { self.root.sync_file(&self.file) }
+        if self.flushed_by_others { Ok(()) } else { self.root.sync_file(&self.file) }
     }
 
     /// Gives the file its name, unless something bears it: then `AlreadyExists`, and it may be tried again.
