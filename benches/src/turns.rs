@@ -1,4 +1,5 @@
-//! Contestants take turns: one run each, again and again, so that what the machine does beside hits all of them.
+//! Contestants take turns: one run each, again and again, so that what the machine does beside hits all of them. Each time in another order: what one
+//! leaves behind, as memory in disorder, the next one pays for, and that should not always be the same one.
 
 use crate::Fault;
 use crate::contestants::Who;
@@ -16,6 +17,7 @@ struct Entry<'a> {
     way: String,
     /// Whether the others go on without it if it fails.
     is_guest: bool,
+    has_failed: bool,
     work: Box<dyn FnMut() -> Result<Used, Fault> + 'a>,
     runs: Vec<Used>,
 }
@@ -55,30 +57,36 @@ impl<'a> Turns<'a> {
         is_guest: bool,
         work: impl FnMut() -> Result<Used, Fault> + 'a,
     ) -> &mut Self {
-        self.entries.push(Entry { who, way: way.to_string(), is_guest, work: Box::new(work), runs: Vec::new() });
+        let (way, work) = (way.to_string(), Box::new(work));
+        self.entries.push(Entry { who, way, is_guest, has_failed: false, work, runs: Vec::new() });
         self
     }
 
     /// Lets all of them have their turns.
     pub(crate) fn take(mut self) -> Result<Taken<'a>, Fault> {
-        for _ in 0..self.repeat {
-            let mut failed = Vec::new();
-            for (number, entry) in self.entries.iter_mut().enumerate() {
+        for round in 0..self.repeat {
+            for number in order(round, self.entries.len()) {
+                let entry = &mut self.entries[number];
                 match (entry.work)() {
                     Ok(used) => entry.runs.push(used),
                     Err(why) if entry.is_guest => {
                         println!("{} {} failed and is left out: {why}", entry.who, entry.way);
-                        failed.push(number);
+                        entry.has_failed = true;
                     }
                     Err(why) => return Err(format!("{} {}: {why}", entry.who, entry.way).into()),
                 }
             }
-            for number in failed.into_iter().rev() {
-                self.entries.remove(number);
-            }
+            self.entries.retain(|entry| !entry.has_failed);
         }
         Ok(Taken(self.entries))
     }
+}
+
+/// Who comes when: another order in each round, and the same ones in every run.
+fn order(round: usize, contestants: usize) -> Vec<usize> {
+    let mut order: Vec<_> = (0..contestants).collect();
+    fastrand::Rng::with_seed(round as u64).shuffle(&mut order);
+    order
 }
 
 impl Taken<'_> {
@@ -123,6 +131,8 @@ impl Figure {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::contestants::{DCP, PLAIN, TORCH};
 
@@ -141,6 +151,19 @@ mod tests {
         assert_eq!(taken.rates(6_000_000_000)[0].median, 3.0);
         assert_eq!(taken.rates(6_000_000_000)[0].other_ways, [("slow".to_owned(), 2.0)]);
         Ok(())
+    }
+
+    #[test]
+    fn nobody_always_comes_after_the_same_one() {
+        let orders: Vec<_> = (0..3).map(|round| order(round, 7)).collect();
+        for contestant in 0..7 {
+            let before = orders.iter().map(|order| {
+                let place = order.iter().position(|&other| other == contestant);
+                place.and_then(|place| place.checked_sub(1)).map(|place| order[place])
+            });
+            let before: HashSet<_> = before.collect();
+            assert!(before.len() > 1, "{contestant} in {orders:?}");
+        }
     }
 
     #[test]
