@@ -15,7 +15,8 @@ use crate::work::Patience;
 ///   not read into memory, have 1 MiB for each of 8 reads that a thread keeps under way.) Up to
 ///   [`reads_in_flight`](Self::reads_in_flight) requests are under way, of all reads together.
 ///
-/// The client itself takes some MiB, and for each connection what has arrived and is not yet where it is wanted: up to 1.5 MiB, rarely a third of that.
+/// The client itself takes about 10 MiB, and for each connection what has arrived and is not yet where it is wanted: half a MiB on average, 3 MiB at the
+/// most.
 ///
 /// ```
 /// use dcp_s3::Traffic;

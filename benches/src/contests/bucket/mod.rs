@@ -183,7 +183,7 @@ fn documented(task: Task, in_flight: usize) -> f64 {
 }
 
 /// In MiB.
-const CLIENT: f64 = 8.0;
+const CLIENT: f64 = 10.0;
 const CONNECTION: f64 = 0.5;
 
 /// As many objects are written at a time.
