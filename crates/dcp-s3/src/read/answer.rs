@@ -18,14 +18,14 @@ use crate::budget::Taken;
 /// of thousands of pieces both would have to be woken. So a task beside the connection takes them, gathers some, and goes on while those are moved.
 pub(super) struct Answer {
     pub(super) state: State,
-    gathered: Receiver<VecDeque<Piece>>,
-    pieces: VecDeque<Piece>,
+    gathered: Receiver<VecDeque<Arrived>>,
+    pieces: VecDeque<Arrived>,
     /// Stops when nobody wants the answer any more.
     _taking: JoinSet<()>,
     _taken: Taken,
 }
 
-type Piece = object_store::Result<Bytes>;
+type Arrived = object_store::Result<Bytes>;
 
 /// How many bytes are worth waking another thread for. A piece has half a MiB at the most, and most have a fifth of that.
 const WORTH: usize = 256 << 10;
@@ -50,7 +50,7 @@ impl Answer {
     }
 
     /// The next piece; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<Piece> {
+    pub(super) async fn next(&mut self) -> Option<Arrived> {
         if self.pieces.is_empty() {
             self.pieces = self.gathered.recv().await?;
         }
@@ -59,7 +59,7 @@ impl Answer {
 }
 
 /// The next pieces; none at the end.
-async fn gather(arriving: &mut (impl Stream<Item = Piece> + Unpin)) -> VecDeque<Piece> {
+async fn gather(arriving: &mut (impl Stream<Item = Arrived> + Unpin)) -> VecDeque<Arrived> {
     let (mut pieces, mut bytes) = (VecDeque::new(), 0);
     let mut next = arriving.next().await;
     let until = Instant::now() + SLOW;
@@ -87,5 +87,49 @@ impl State {
     pub(super) fn of(meta: &ObjectMeta) -> Self {
         let otherwise = meta.e_tag.is_none().then(|| (meta.size, meta.last_modified.timestamp_micros()));
         Self { e_tag: meta.e_tag.clone(), otherwise }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn pieces_are_handed_over_in_order_and_many_at_a_time() {
+        let sent: Vec<_> = (0..100).map(|number| Bytes::from(vec![number; 20_000])).collect();
+        let mut arriving = stream::iter(sent.iter().cloned().map(Ok)).fuse();
+        let (mut found, mut lots) = (Vec::new(), 0);
+        loop {
+            let pieces = gather(&mut arriving).await;
+            if pieces.is_empty() {
+                break;
+            }
+            lots += 1;
+            found.extend(pieces.into_iter().map(|piece| piece.expect("it has arrived")));
+        }
+        assert_eq!(found, sent);
+        // The first 14 of 20,000 bytes are worth it.
+        assert_eq!(lots, 100_usize.div_ceil(14));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_arrives_slowly_is_not_kept() {
+        let mut arriving = stream::iter([Ok(Bytes::from_static(b"slow"))]).chain(stream::pending()).fuse();
+        let begun = Instant::now();
+        assert_eq!(gather(&mut arriving).await.len(), 1);
+        assert!(begun.elapsed() < 2 * SLOW, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_is_handed_over_at_once_behind_what_came_before() {
+        let broken = object_store::Error::Generic { store: "of the test", source: "broken off".into() };
+        let arriving = stream::iter([Ok(Bytes::from_static(b"whole")), Err(broken)]);
+        let mut arriving = arriving.chain(stream::pending()).fuse();
+        let begun = Instant::now();
+        let pieces: Vec<_> = gather(&mut arriving).await.into_iter().map(|piece| piece.is_ok()).collect();
+        assert_eq!(pieces, [true, false]);
+        assert_eq!(begun.elapsed(), Duration::ZERO);
     }
 }
