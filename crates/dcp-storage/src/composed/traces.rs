@@ -69,12 +69,12 @@ pub(super) async fn clean_up(
     let past: BTreeSet<Generation> = traces.generations().filter(|past| *past < generation).collect();
     let mut outcome = Ok(());
     for past in past {
-        let claim = traces.objects.iter().find(|object| claimed_generation(&object.path) == Some(past));
-        let is_over = match claim {
+        let is_claimed = traces.objects.iter().any(|object| claimed_generation(&object.path) == Some(past));
+        let is_over = match is_claimed {
             _ if Some(past) == replaced => true,
-            Some(_) => has_expired(store, past).await,
+            true => has_expired(store, past).await,
             // The names of generation 0 are also PyTorch's: without a claim those files are nobody's to remove.
-            None => past > 0,
+            false => past > 0,
         };
         if is_over {
             // What cannot be removed is no reason to leave the rest.
