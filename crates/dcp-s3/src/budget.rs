@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::Traffic;
+use crate::upload::blocks::{Blocks, Shared};
 
 /// What there is room for.
 #[derive(Clone, Debug)]
@@ -13,6 +14,7 @@ pub(crate) struct Budget {
     /// All of what [`room_for`](Self::room_for) gives out.
     units: u32,
     reads: Arc<Semaphore>,
+    blocks: Arc<Shared>,
 }
 
 /// Room that is taken, until it is dropped. (There would be none to take only if somebody closed the budget, which nobody does.)
@@ -25,6 +27,7 @@ impl Budget {
             parts: Arc::new(Semaphore::new(units as usize)),
             units,
             reads: Arc::new(Semaphore::new(traffic.reads_in_flight)),
+            blocks: Arc::default(),
         }
     }
 
@@ -33,6 +36,11 @@ impl Budget {
     /// Who waits holds none, and what has room gets on without anybody else: nobody waits forever.
     pub(crate) async fn room_for(&self, bytes: u64) -> Taken {
         Arc::clone(&self.parts).acquire_many_owned(units(bytes).min(self.units)).await.ok()
+    }
+
+    /// The memory that uploads fill.
+    pub(crate) fn blocks(&self) -> Arc<Blocks> {
+        Blocks::of(&self.blocks)
     }
 
     /// Waits until another request for bytes may be made.

@@ -29,16 +29,27 @@ impl Script for Parts {
         let (under_way, most) = (self.under_way.clone(), self.most_bytes.clone());
         Box::pin(async move {
             let now = under_way.fetch_add(bytes, Ordering::SeqCst) + bytes;
+            let _under_way = UnderWay { all: under_way, bytes };
             most.fetch_max(now, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(10)).await;
-            let sent = if fails { Err(failure()) } else { part.await };
-            under_way.fetch_sub(bytes, Ordering::SeqCst);
-            sent
+            if fails { Err(failure()) } else { part.await }
         })
     }
 
     fn aborted(&self) {
         self.aborted.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// A part that is under way until it has ended or is given up.
+struct UnderWay {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::SeqCst);
     }
 }
 
@@ -143,6 +154,21 @@ async fn upload_that_is_dropped_or_aborted_is_aborted_once() {
         upload.write(&content(2, 5 * PART)).await.expect("written");
         upload.finish().await.expect("finished");
     }
+}
+
+/// With room for one part there is one on its way and one that waits, and no third is gathered.
+#[tokio::test(start_paused = true)]
+async fn who_writes_is_one_part_ahead_and_no_more() {
+    let store = Scripted::new(Parts::default());
+    let bucket = Bucket::over(store.clone(), None).traffic(traffic(1));
+    let mut upload = bucket.create(&path("data"), None).await.expect("created");
+    let start = tokio::time::Instant::now();
+    upload.write(&content(1, 2 * PART)).await.expect("written");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    upload.write(&[0]).await.expect("written");
+    assert!(start.elapsed() >= Duration::from_millis(10), "the first part has been sent by now");
+    assert_eq!(store.script.begun.load(Ordering::SeqCst), 2);
+    upload.finish().await.expect("finished");
 }
 
 /// A write whose future is dropped half way has not happened: the object cannot be finished.

@@ -1,5 +1,6 @@
 //! An object that is being written.
 
+pub(crate) mod blocks;
 mod gathered;
 mod parts;
 
@@ -11,7 +12,8 @@ use dcp_storage::{ObjectMeta, StorageError, Upload};
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet, yield_now};
 
 use self::gathered::Gathered;
 use self::parts::PartSizes;
@@ -60,6 +62,8 @@ pub(crate) struct BucketUpload {
     parts: u64,
     stage: Stage,
     on_their_way: JoinSet<Result<(), Failure>>,
+    /// Says when the last of them has room.
+    queued: Option<oneshot::Receiver<()>>,
     /// Something has failed.
     torn: bool,
 }
@@ -75,15 +79,17 @@ enum Stage {
 impl BucketUpload {
     pub(crate) fn new(target: Target, runtime: Handle, expected_size: Option<u64>) -> Self {
         let sizes = PartSizes::new(target.part_size, expected_size);
+        let gathered = Gathered::new(target.budget.blocks());
         Self {
             target,
             runtime,
             sizes,
-            gathered: Gathered::default(),
+            gathered,
             sent: 0,
             parts: 0,
             stage: Stage::Nothing,
             on_their_way: JoinSet::new(),
+            queued: None,
             torn: false,
         }
     }
@@ -96,26 +102,44 @@ impl BucketUpload {
                 continue;
             }
             let (now, later) = data.split_at(usize::try_from(room).unwrap_or(usize::MAX).min(data.len()));
+            self.wait_for_room().await;
             self.gathered.push(now);
             data = later;
         }
         Ok(())
     }
 
-    /// Sends what is gathered on its way, as soon as there is room.
+    /// Until then there is a part that counts as not yet sent, and there shall be one at most.
+    async fn wait_for_room(&mut self) {
+        if let Some(queued) = &mut self.queued {
+            // If it has failed instead, that shows when it is judged.
+            queued.await.unwrap_or_default();
+            self.queued = None;
+        }
+    }
+
+    /// Sends what is gathered on its way, as soon as there is room. It goes by itself: who writes need not be woken first.
     async fn send(&mut self) -> Result<(), StorageError> {
         while let Some(ended) = self.on_their_way.try_join_next() {
             self.judge(ended)?;
         }
         self.begin().await?;
-        let taken = self.target.budget.room_for(self.gathered.len()).await;
         let Stage::Begun(upload) = &mut self.stage else { return Err(self.target.site.no_upload("write")) };
-        self.sent += self.gathered.len();
+        let length = self.gathered.len();
+        self.sent += length;
         self.parts += 1;
         let part = upload.put_part(self.gathered.take());
-        let patience = self.target.patience;
+        let (patience, budget) = (self.target.patience, self.target.budget.clone());
+        let (has_room, queued) = oneshot::channel();
+        self.queued = Some(queued);
         let send = async move {
-            let sent = work::ask(patience, part).await;
+            let taken = budget.room_for(length).await;
+            // The request first: who writes takes a core for a while.
+            let tell = async {
+                yield_now().await;
+                has_room.send(()).unwrap_or_default();
+            };
+            let (sent, ()) = tokio::join!(work::ask(patience, part), tell);
             drop(taken);
             sent
         };
