@@ -4,7 +4,7 @@ use dcp_types::{DataError, Source};
 
 use crate::{Io, StorageError, StorePath};
 
-/// Bytes are checksummed and then written in pieces of this size, so that the second pass finds them in the cache.
+/// Bytes are written and then checksummed in pieces of this size, so that the second pass finds them in the cache.
 pub(super) const PIECE: usize = Io::WRITE_BUFFER as usize;
 
 /// What an item consists of, in order: lent where it lies in one piece, else copied together.

@@ -84,8 +84,9 @@ impl OpenFile<'_> {
         let path = self.path.clone();
         let mut pieces = Pieces::of(content, &path)?;
         while let Some(piece) = pieces.next(&path)? {
-            sums.add(piece);
+            // In this order: what is copied first is read from memory while it is written, and then it is in the cache.
             self.put(piece).await?;
+            sums.add(piece);
         }
         Ok(())
     }
