@@ -167,7 +167,7 @@ impl Store for LocalStore {
         ranges: &mut [ReadRange<'_>],
         look: &mut Look<'_>,
     ) -> Result<(), StorageError> {
-        self.read_steps(path, ranges, Io::READ_BUFFER as usize, look)
+        self.read_steps(path, ranges, Io::READ_STEP as usize, look)
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

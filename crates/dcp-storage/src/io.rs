@@ -48,6 +48,10 @@ impl Io<'static> {
     /// more where that chunk is encoded as well, or where elements of it share bytes.
     pub const READ_BUFFER: u64 = 256 << 10;
 
+    /// How many bytes go straight to where they are wanted before their checksum is taken: few enough that they are still in the cache of a
+    /// core, beside what they were copied from.
+    pub const READ_STEP: u64 = 128 << 10;
+
     /// The memory that a write takes per file that is being written, beside the tensors, in bytes.
     pub const WRITE_BUFFER: u64 = 256 << 10;
 
@@ -117,7 +121,7 @@ impl<'p> Io<'p> {
         (self.progress)(bytes);
     }
 
-    /// Runs a future to its end on a thread of its own, so that it may be called from anywhere, also from inside a runtime.
+    /// Runs a future to its end, on a thread of its own where this one belongs to a runtime: it may be called from anywhere.
     ///
     /// # Panics
     /// If the future panics.
@@ -126,12 +130,15 @@ impl<'p> Io<'p> {
         F: Future + Send,
         F::Output: Send,
     {
+        if may_block() {
+            return self.handle.block_on(future);
+        }
         let outcome = std::thread::scope(|scope| scope.spawn(|| self.handle.block_on(future)).join());
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
-    /// Runs tasks on the I/O threads, each of which keeps up to `in_flight` of them under way. After an error no further task
-    /// is started. Returns when all that were started have ended.
+    /// Runs tasks on the I/O threads, each of which keeps up to `in_flight` of them under way. This thread is one of them, unless it belongs to
+    /// a runtime. After an error no further task is started. Returns when all that were started have ended.
     ///
     /// # Errors
     /// The first error of a task.
@@ -163,14 +170,21 @@ impl<'p> Io<'p> {
             })
         };
         let results: Vec<_> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let here = (threads > 0 && may_block()).then_some(work);
+            let others: Vec<_> = (usize::from(here.is_some())..threads).map(|_| scope.spawn(work)).collect();
+            let mine = here.map(|work| Ok(work()));
             let join = |worker: std::thread::ScopedJoinHandle<'_, _>| worker.join();
-            workers.into_iter().map(join).collect()
+            mine.into_iter().chain(others.into_iter().map(join)).collect()
         });
         let results =
             results.into_iter().flat_map(|worker| worker.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         results.collect()
     }
+}
+
+/// Whether this thread may wait for a future: what runs in a runtime may not.
+fn may_block() -> bool {
+    Handle::try_current().is_err()
 }
 
 /// The runtime that network clients live on. It drives their sockets and timers; encrypting and decrypting is the most of that, and what wants

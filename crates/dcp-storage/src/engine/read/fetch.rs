@@ -2,7 +2,7 @@
 
 use crate::{ReadRange, StorageError, Store, StorePath};
 
-/// Fills all buffers, and shows each to `look`, with its number, as soon as the store allows it: what is longer than [`Io::READ_BUFFER`](crate::Io::READ_BUFFER) had better be
+/// Fills all buffers, and shows each to `look`, with its number, as soon as the store allows it: what is longer than [`Io::READ_STEP`](crate::Io::READ_STEP) had better be
 /// cut before. Says of how many parts of the file that was: ranges that touch are one.
 pub(super) async fn fetch(
     store: &dyn Store,
