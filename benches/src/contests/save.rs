@@ -30,17 +30,23 @@ fn contest(
     for &ranks in bench.sizes.ranks {
         let state = &State::new(shape, ranks, 0)?;
         let place = &bench.place(name)?;
-        // What one has written is in nobody's way.
-        let then_gone = &|used: Result<Used, Fault>| {
+        // What one has written is in nobody's way; and all get pages that were in use a moment ago, since who was before would decide what it
+        // takes to find free ones.
+        let alone = &|write: &dyn Fn() -> Result<Used, Fault>| {
+            if !fsync {
+                plain::write(state, place, plain::WAYS[0], false)?;
+                remove(place)?;
+            }
+            let used = write();
             remove(place)?;
             used
         };
         let mut turns = Turns::new(bench.repeat);
         let ways: &[plain::Way] = if fsync { &plain::DURABLE_WAYS } else { &plain::WAYS };
         for &way in ways {
-            turns.add(PLAIN, way, move || then_gone(plain::write(state, place, way, fsync).map(Used::time)));
+            turns.add(PLAIN, way, move || alone(&|| plain::write(state, place, way, fsync).map(Used::time)));
         }
-        turns.add(DCP, "", || then_gone(ours::save(state, place, fsync).map(Used::time)));
+        turns.add(DCP, "", || alone(&|| ours::save(state, place, fsync).map(Used::time)));
         let mut rates = turns.take()?.rates(shape.bytes());
         // Only now: its processes hold gigabytes, and what is left of a machine's memory may be slow to get.
         if let Some(torch) = &bench.torch_ranks(ranks, shape) {
@@ -49,7 +55,7 @@ fn contest(
             let threads: &[usize] = if fsync { &[1] } else { &[1, 2] };
             for &threads in threads {
                 turns.add_guest(TORCH, count(threads, "thread"), move || {
-                    then_gone(torch.borrow_mut().save(place, threads, fsync))
+                    alone(&|| torch.borrow_mut().save(place, threads, fsync))
                 });
             }
             rates.extend(turns.take()?.rates(shape.bytes()));
