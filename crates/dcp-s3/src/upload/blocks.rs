@@ -7,7 +7,8 @@ use bytes::Bytes;
 /// The bytes of a block.
 pub(crate) const BLOCK: usize = 1 << 20;
 
-/// Blocks that have been sent, to be filled again: memory that is new to the process costs more than to copy into it.
+/// Blocks that have been sent, to be filled again: the pages of new ones would have to be found, while those of freed ones lie about in
+/// the allocator, beside the budget.
 ///
 /// There are never more than were under way at once. They go with the last upload, and the last block on its way.
 #[derive(Debug, Default)]
