@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use proptest::prelude::*;
 
-use crate::support::{Body, Script, Scripted};
+use crate::support::{Body, Script, Scripted, UnderWay};
 
 /// What happens to the bodies of answers, one after the other; those after them are sound.
 #[derive(Debug)]
@@ -235,30 +235,17 @@ fn object_that_never_stays_the_same_is_an_error() {
     assert!(matches!(result, Err(StorageError::Overwritten { .. })), "{result:?}");
 }
 
-/// How many requests are under way.
+/// Counts the requests that are under way.
 #[derive(Debug, Default)]
-struct UnderWay {
-    now: std::sync::Arc<AtomicUsize>,
-    most: std::sync::Arc<AtomicUsize>,
-}
+struct Counted(UnderWay);
 
-struct Gone(std::sync::Arc<AtomicUsize>);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Script for UnderWay {
+impl Script for Counted {
     fn body(&self, _: Range<u64>, body: Body) -> Body {
-        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most.fetch_max(now, Ordering::SeqCst);
-        let gone = Gone(self.now.clone());
+        let begun = self.0.begin(1);
         body.chain(stream::once(async move {
             // Others get their turn while this one is under way.
             tokio::time::sleep(Duration::from_millis(10)).await;
-            drop(gone);
+            drop(begun);
             Ok(Bytes::new())
         }))
         .boxed()
@@ -267,7 +254,7 @@ impl Script for UnderWay {
 
 #[tokio::test(start_paused = true)]
 async fn clones_share_how_many_requests_are_under_way() {
-    let store = Scripted::new(UnderWay::default());
+    let store = Scripted::new(Counted::default());
     store.inner.put(&Path::from("data"), object().into()).await.expect("put");
     let bucket = Bucket::over(store.clone(), None).traffic(small().reads_in_flight(3));
     let read = |bucket: Bucket| async move {
@@ -276,5 +263,6 @@ async fn clones_share_how_many_requests_are_under_way() {
         assert_eq!(buffer, object());
     };
     futures_util::future::join_all((0..4).map(|_| read(bucket.clone()))).await;
-    assert_eq!(store.script.most.load(Ordering::SeqCst), 3);
+    assert_eq!(store.script.0.most(), 3);
+    assert_eq!(store.script.0.now(), 0);
 }

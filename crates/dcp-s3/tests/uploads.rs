@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -11,13 +10,12 @@ use dcp_s3::object_store::{Error, ObjectStoreExt, PutResult, Result, UploadPart}
 use dcp_s3::{Bucket, Traffic};
 use dcp_storage::{ReadRange, StorageError, Store, StorePath, Upload};
 
-use crate::support::{Script, Scripted};
+use crate::support::{Script, Scripted, UnderWay};
 
 /// Counts parts, lets them take a while, and fails one.
 #[derive(Debug, Default)]
 struct Parts {
-    under_way: Arc<AtomicUsize>,
-    most_bytes: Arc<AtomicUsize>,
+    bytes: UnderWay,
     begun: AtomicUsize,
     fails: Option<usize>,
     aborted: AtomicUsize,
@@ -26,11 +24,9 @@ struct Parts {
 impl Script for Parts {
     fn part(&self, bytes: usize, part: UploadPart) -> UploadPart {
         let fails = self.fails == Some(self.begun.fetch_add(1, Ordering::SeqCst));
-        let (under_way, most) = (self.under_way.clone(), self.most_bytes.clone());
+        let all = self.bytes.clone();
         Box::pin(async move {
-            let now = under_way.fetch_add(bytes, Ordering::SeqCst) + bytes;
-            let _under_way = UnderWay { all: under_way, bytes };
-            most.fetch_max(now, Ordering::SeqCst);
+            let _under_way = all.begin(bytes);
             tokio::time::sleep(Duration::from_millis(10)).await;
             if fails { Err(failure()) } else { part.await }
         })
@@ -38,18 +34,6 @@ impl Script for Parts {
 
     fn aborted(&self) {
         self.aborted.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// A part that is under way until it has ended or is given up.
-struct UnderWay {
-    all: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::SeqCst);
     }
 }
 
@@ -99,7 +83,7 @@ async fn many_open_uploads_share_a_budget_and_all_end() {
         assert!(buffer == *content, "{name}");
     }
     // All of the room was used, and no more.
-    assert_eq!(store.script.most_bytes.load(Ordering::SeqCst), 2 * PART);
+    assert_eq!(store.script.bytes.most(), 2 * PART);
     assert_eq!(store.script.begun.load(Ordering::SeqCst), 6 * 3);
 }
 
@@ -130,7 +114,7 @@ async fn failed_part_fails_the_upload_and_nothing_stays() {
         assert!(matches!(finished, Err(StorageError::Io { .. })), "{finished:?}");
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(store.script.aborted.load(Ordering::SeqCst), 1, "{fails}");
-        assert_eq!(store.script.under_way.load(Ordering::SeqCst), 0);
+        assert_eq!(store.script.bytes.now(), 0);
         assert!(matches!(bucket.head(&path("data")).await, Err(StorageError::NotFound { .. })));
     }
 }

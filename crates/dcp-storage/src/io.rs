@@ -170,9 +170,9 @@ impl<'p> Io<'p> {
             })
         };
         let results: Vec<_> = std::thread::scope(|scope| {
-            let here = (threads > 0 && may_block()).then_some(work);
-            let others: Vec<_> = (usize::from(here.is_some())..threads).map(|_| scope.spawn(work)).collect();
-            let mine = here.map(|work| Ok(work()));
+            let here = may_block();
+            let others: Vec<_> = (usize::from(here)..threads).map(|_| scope.spawn(work)).collect();
+            let mine = here.then(work).map(Ok);
             let join = |worker: std::thread::ScopedJoinHandle<'_, _>| worker.join();
             mine.into_iter().chain(others.into_iter().map(join)).collect()
         });

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -130,5 +131,40 @@ impl<S: Script> MultipartUpload for ScriptedUpload<S> {
     async fn abort(&mut self) -> Result<()> {
         self.script.aborted();
         self.inner.abort().await
+    }
+}
+
+/// How much is under way, and the most that has been at once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UnderWay {
+    now: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl UnderWay {
+    pub(crate) fn now(&self) -> usize {
+        self.now.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
+    }
+
+    /// So much more, until what is returned is dropped: it has ended, or was given up.
+    pub(crate) fn begin(&self, amount: usize) -> Begun {
+        let now = self.now.fetch_add(amount, Ordering::SeqCst) + amount;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        Begun { of: self.clone(), amount }
+    }
+}
+
+pub(crate) struct Begun {
+    of: UnderWay,
+    amount: usize,
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.of.now.fetch_sub(self.amount, Ordering::SeqCst);
     }
 }

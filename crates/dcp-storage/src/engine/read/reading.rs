@@ -75,7 +75,7 @@ impl<'a> Reading<'a> {
                 if left == 0 {
                     (position, left) = (starts.next().unwrap_or(self.extent.length), length);
                 }
-                let most = left.min(Io::READ_STEP.next_multiple_of(self.extent.steps.unit()));
+                let most = left.min(self.extent.step());
                 let (now, later) = span.split_at_mut((span.len() as u64).min(most) as usize);
                 let took = now.len() as u64;
                 ranges.push(ReadRange { offset: self.extent.offset + position, buffer: now });

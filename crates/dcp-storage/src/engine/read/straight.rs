@@ -45,7 +45,7 @@ impl<'a> Straight<'a> {
                 gaps = later;
             }
             position = offset;
-            for buffer in bytes.chunks_mut(Io::READ_STEP.next_multiple_of(extent.steps.unit()) as usize) {
+            for buffer in bytes.chunks_mut(extent.step() as usize) {
                 let length = buffer.len() as u64;
                 ranges.push(ReadRange { offset: position, buffer });
                 owners.push(Some(extents.len()));

@@ -8,7 +8,7 @@ use dcp_types::{DataError, Fqn};
 
 use crate::checksum::Hasher;
 use crate::format::Steps;
-use crate::{BlockChecks, Checksum, StorageError, StorePath};
+use crate::{BlockChecks, Checksum, Io, StorageError, StorePath};
 
 /// The bytes of one wanted item in a file, and what is known of their checksums so far. Shared by the tasks that read it.
 pub(super) struct Extent {
@@ -65,6 +65,11 @@ impl Extent {
         let (widen, elsewhere) = (checking == Checking::Widened, checking == Checking::Elsewhere);
         let (checks, unverified, fragments) = (checks.filter(|_| here), AtomicU64::new(0), Mutex::default());
         Self { file, offset, length, steps, widen, fqn, location, needed, checks, elsewhere, unverified, fragments }
+    }
+
+    /// How many bytes go straight to where they are wanted at a time: whole elements.
+    pub(super) fn step(&self) -> u64 {
+        Io::READ_STEP.next_multiple_of(self.steps.unit())
     }
 
     /// How many of the wanted bytes were verified, at least: of what was read beside them, some may have been verified instead.
