@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -49,7 +49,7 @@ impl Io<'static> {
     pub const READ_BUFFER: u64 = 256 << 10;
 
     /// How many bytes go straight to where they are wanted before their checksum is taken: few enough that they are still in the cache of a
-    /// core, beside what they were copied from.
+    /// core, beside what they were copied from. Where nothing is compared there are more.
     pub const READ_STEP: u64 = 128 << 10;
 
     /// The memory that a write takes per file that is being written, beside the tensors, in bytes.
@@ -209,8 +209,10 @@ fn runtime() -> Result<Handle, StorageError> {
     }
 }
 
+/// Asked once: the system has it from several files.
 fn cores() -> usize {
-    std::thread::available_parallelism().map_or(2, usize::from)
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(2, usize::from))
 }
 
 impl fmt::Debug for Io<'_> {

@@ -31,6 +31,9 @@ pub(super) struct Extent {
     fragments: Mutex<HashMap<u64, Vec<Fragment>>>,
 }
 
+/// Nobody looks at them in the cache: few calls, and word of progress now and then.
+const UNCHECKED_STEP: u64 = 8 << 20;
+
 struct Fragment {
     start: u64,
     end: u64,
@@ -69,7 +72,8 @@ impl Extent {
 
     /// How many bytes go straight to where they are wanted at a time: whole elements.
     pub(super) fn step(&self) -> u64 {
-        Io::READ_STEP.next_multiple_of(self.steps.unit())
+        let step = if self.checks.is_some() { Io::READ_STEP } else { UNCHECKED_STEP };
+        step.next_multiple_of(self.steps.unit())
     }
 
     /// How many of the wanted bytes were verified, at least: of what was read beside them, some may have been verified instead.
