@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use dcp_storage::{
     Io, Look, ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, StoreTraits, Upload,
     Version,
 };
 
-use crate::beneath::{self, Blocked};
+use crate::beneath::{self, Blocked, OpenObject};
 use crate::cold::Cold;
 use crate::disk::{Disk, RealDisk};
 use crate::root::Root;
@@ -101,20 +102,23 @@ impl LocalStore {
         Site::of(self.location(), path)
     }
 
+    fn open_object(&self, site: &Site, path: &StorePath) -> Result<OpenObject, StorageError> {
+        self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))
+    }
+
     /// Reads about `step` bytes at a time, and shows them before it goes on.
     fn read_steps(
         &self,
-        path: &StorePath,
+        site: &Site,
+        object: &OpenObject,
         ranges: &mut [ReadRange<'_>],
         step: usize,
         look: &mut Look<'_>,
     ) -> Result<(), StorageError> {
-        let site = self.site(path)?;
-        let object = self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))?;
-        let Some(cold) = &self.cold else { return read::ranges(&site, &object, ranges, step, look) };
-        cold.before(&object).map_err(site.io("read"))?;
-        let done = read::ranges(&site, &object, ranges, step, look);
-        cold.after(&object, ranges).map_err(site.io("read"))?;
+        let Some(cold) = &self.cold else { return read::ranges(site, object, ranges, step, look) };
+        cold.before(object).map_err(site.io("read"))?;
+        let done = read::ranges(site, object, ranges, step, look);
+        cold.after(object, ranges).map_err(site.io("read"))?;
         done
     }
 
@@ -143,7 +147,7 @@ impl Store for LocalStore {
 
     async fn head(&self, path: &StorePath) -> Result<ObjectMeta, StorageError> {
         let site = self.site(path)?;
-        let object = self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))?;
+        let object = self.open_object(&site, path)?;
         let version = (object.size <= Self::MAX_HEAD_VERSION)
             .then(|| version::of_file(&object.file))
             .transpose()
@@ -152,13 +156,12 @@ impl Store for LocalStore {
     }
 
     async fn size(&self, path: &StorePath) -> Result<u64, StorageError> {
-        let site = self.site(path)?;
-        let object = self.root.open().and_then(|root| beneath::open_object(&root, path)).map_err(site.on("read"))?;
-        Ok(object.size)
+        Ok(self.open_object(&self.site(path)?, path)?.size)
     }
 
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
-        self.read_steps(path, ranges, usize::MAX, &mut |_| Ok(()))
+        let site = self.site(path)?;
+        self.read_steps(&site, &self.open_object(&site, path)?, ranges, usize::MAX, &mut |_| Ok(()))
     }
 
     async fn read_each(
@@ -167,7 +170,22 @@ impl Store for LocalStore {
         ranges: &mut [ReadRange<'_>],
         look: &mut Look<'_>,
     ) -> Result<(), StorageError> {
-        self.read_steps(path, ranges, Io::READ_STEP as usize, look)
+        let site = self.site(path)?;
+        self.read_steps(&site, &self.open_object(&site, path)?, ranges, Io::READ_STEP as usize, look)
+    }
+
+    async fn read_whole(&self, path: &StorePath, longest: u64) -> Result<(Bytes, Version), StorageError> {
+        let site = self.site(path)?;
+        let object = self.open_object(&site, path)?;
+        if object.size > longest {
+            return Err(StorageError::too_long(path, object.size, longest));
+        }
+        // A file that has been opened stays as it is: who replaces the object puts another one in its place.
+        let mut content = vec![0; object.size as usize];
+        let all = &mut [ReadRange { offset: 0, buffer: &mut content }];
+        self.read_steps(&site, &object, all, usize::MAX, &mut |_| Ok(()))?;
+        let version = version::of_bytes(&content);
+        Ok((content.into(), version))
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use dcp_storage::{ObjectMeta, Precondition, ReadRange, StorageError, Store, StorePath, StoreTraits, Upload, Version};
 use futures_util::TryStreamExt;
 use object_store::path::Path;
@@ -125,16 +126,25 @@ impl Bucket {
     async fn look_for(&self, path: &StorePath) -> Result<object_store::ObjectMeta, StorageError> {
         let site = self.site(path);
         for (key, otherwise) in self.places(path)? {
-            match work::ask(self.traffic.patience(), self.store().head(&key)).await {
-                Ok(found) => {
-                    self.laid_out_otherwise.store(otherwise, Ordering::Relaxed);
-                    return Ok(found);
-                }
-                Err(failure) if failure.is_missing() => {}
-                Err(failure) => return Err(site.failed("look at")(failure)),
+            let found = work::ask(self.traffic.patience(), self.store().head(&key)).await;
+            if let Some(found) = self.tell(otherwise, found.map_err(site.failed("look at"))) {
+                return found;
             }
         }
         Err(site.not_found())
+    }
+
+    /// What came of looking for an object in one place, unless it is not there; remembers where it is.
+    fn tell<T>(&self, otherwise: bool, found: Result<T, StorageError>) -> Option<Result<T, StorageError>> {
+        if matches!(found, Err(StorageError::NotFound { .. })) {
+            return None;
+        }
+        self.laid_out_otherwise.store(otherwise, Ordering::Relaxed);
+        Some(found)
+    }
+
+    fn reading<'r>(&'r self, key: &'r Path, site: &'r Site) -> Reading<'r> {
+        Reading { store: self.store(), key, site, traffic: &self.traffic, budget: &self.budget }
     }
 
     /// All that is below a key. The key itself is not.
@@ -175,13 +185,18 @@ impl Store for Bucket {
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
         let site = self.site(path);
         for (key, otherwise) in self.places(path)? {
-            let (store, traffic, budget) = (self.store(), &self.traffic, &self.budget);
-            match (Reading { store, key: &key, site: &site, traffic, budget }).fill(ranges).await {
-                Err(StorageError::NotFound { .. }) => {}
-                other => {
-                    self.laid_out_otherwise.store(otherwise, Ordering::Relaxed);
-                    return other;
-                }
+            if let Some(filled) = self.tell(otherwise, self.reading(&key, &site).fill(ranges).await) {
+                return filled;
+            }
+        }
+        Err(site.not_found())
+    }
+
+    async fn read_whole(&self, path: &StorePath, longest: u64) -> Result<(Bytes, Version), StorageError> {
+        let site = self.site(path);
+        for (key, otherwise) in self.places(path)? {
+            if let Some(found) = self.tell(otherwise, self.reading(&key, &site).whole(longest).await) {
+                return found;
             }
         }
         Err(site.not_found())

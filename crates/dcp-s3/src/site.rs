@@ -65,6 +65,10 @@ impl Site {
         StorageError::NotFound { location: self.location.to_string(), path: self.path.clone() }
     }
 
+    pub(crate) fn too_long(&self, size: u64, longest: u64) -> StorageError {
+        StorageError::too_long(&self.path, size, longest)
+    }
+
     pub(crate) fn taken(&self) -> StorageError {
         StorageError::AlreadyExists { location: self.location.to_string(), path: self.path.clone() }
     }

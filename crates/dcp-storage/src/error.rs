@@ -336,6 +336,13 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// An object that was to be [read whole](crate::Store::read_whole) is longer than that makes sense. In bytes.
+    #[must_use]
+    pub fn too_long(path: &StorePath, size: u64, longest: u64) -> Self {
+        let reason = format!("it has {size} bytes, and what is read whole has at most {longest}");
+        Self::Corrupt { path: path.clone(), offset: 0, reason }
+    }
+
     /// A short, stable word for what went wrong, for programs and for other ranks.
     #[must_use]
     pub fn kind(&self) -> &'static str {

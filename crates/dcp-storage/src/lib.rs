@@ -18,6 +18,7 @@ mod shared;
 mod store;
 mod subdirectory;
 mod transform;
+mod whole;
 mod writer;
 
 pub use checksum::Checksum;

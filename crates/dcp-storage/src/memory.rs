@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::{ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, Upload, Version};
 
@@ -76,6 +77,15 @@ impl Store for MemoryStore {
             range.buffer.copy_from_slice(wanted);
         }
         Ok(())
+    }
+
+    async fn read_whole(&self, path: &StorePath, longest: u64) -> Result<(Bytes, Version), StorageError> {
+        let object = self.objects().by_path.get(path).cloned().ok_or_else(|| not_found(path))?;
+        let size = object.bytes.len() as u64;
+        if size > longest {
+            return Err(StorageError::too_long(path, size, longest));
+        }
+        Ok((Bytes::copy_from_slice(&object.bytes), object.version()))
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

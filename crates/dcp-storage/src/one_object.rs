@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::{
     Look, ObjectMeta, Precondition, ReadRange, SharedUpload, SharedUploads, StorageError, Store, StorePath,
@@ -79,6 +80,11 @@ impl Store for OneObject {
     ) -> Result<(), StorageError> {
         self.check(path)?;
         self.inner.read_each(path, ranges, look).await
+    }
+
+    async fn read_whole(&self, path: &StorePath, longest: u64) -> Result<(Bytes, Version), StorageError> {
+        self.check(path)?;
+        self.inner.read_whole(path, longest).await
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

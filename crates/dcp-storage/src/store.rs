@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use dcp_types::Digest;
 use serde::{Deserialize, Serialize};
 
-use crate::{Io, SharedUploads, StorageError, StorePath};
+use crate::{Io, SharedUploads, StorageError, StorePath, whole};
 
 /// A place that holds named, immutable byte objects: a directory, a bucket, memory.
 ///
@@ -32,6 +34,9 @@ use crate::{Io, SharedUploads, StorageError, StorePath};
 ///   an empty one beyond the end; an empty range inside the object or at its end is fine, and so is no range at all.
 ///   Ranges may come in any order, may touch and may overlap. A single range is never a mixture of two states.
 ///   `read_each` shows each range once, when it is full, ascending ones in order, and ends with the first error of who looks.
+/// * **Whole objects.** `read_whole` gives all bytes of one state of an object, and the version of that state and no other, whoever
+///   replaces it meanwhile; or, where that happens again and again, [`StorageError::Overwritten`]. An object that is longer than the caller
+///   cares for is [`StorageError::Corrupt`].
 /// * **Missing.** `read`, `head` and `size` of a missing object are [`StorageError::NotFound`]; `delete` of one
 ///   succeeds; `list` of a prefix without objects is empty, even when the root itself does not exist yet.
 /// * **Listing.** `list` goes by component, not by text: `a` leads to `a`, `a/b` and `a/b/c`, never to `ab`.
@@ -99,6 +104,17 @@ pub trait Store: fmt::Debug + Send + Sync {
     ) -> Result<(), StorageError> {
         self.read(path, ranges).await?;
         ranges.iter().try_for_each(look)
+    }
+
+    /// All bytes of a small object that others may replace meanwhile, and its version: for indexes and claims. Nothing is allocated for one of
+    /// more than `longest` bytes.
+    ///
+    /// What [`head`](Self::head) and [`read`](Self::read) do one after the other, looking again in the end, many stores can do in one step.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`], [`StorageError::Corrupt`] of what is too long, [`StorageError::Overwritten`], and whatever the medium reports.
+    async fn read_whole(&self, path: &StorePath, longest: u64) -> Result<(Bytes, Version), StorageError> {
+        whole::in_steps(self, path, longest).await
     }
 
     /// Starts a new object. `expected_size` (in bytes) is a hint.
@@ -188,6 +204,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).read_each(path, ranges, look).await
     }
 
+    async fn read_whole(&self, path: &StorePath, longest: u64) -> Result<(Bytes, Version), StorageError> {
+        (**self).read_whole(path, longest).await
+    }
+
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {
         (**self).create(path, expected_size).await
     }
@@ -267,6 +287,14 @@ pub struct ObjectMeta {
 /// Two states with equal versions have equal contents; nothing else can be told from it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Version(pub String);
+
+impl Version {
+    /// For a store that has no other: a hash of the content.
+    #[must_use]
+    pub fn of_content(content: &[u8]) -> Self {
+        Self(format!("{:?}", Digest::of(content)))
+    }
+}
 
 /// What must hold for [`Store::publish`] to take effect.
 #[derive(Clone, Debug, PartialEq, Eq)]

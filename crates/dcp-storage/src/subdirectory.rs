@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 
 use crate::{
     Look, ObjectMeta, Precondition, ReadRange, SharedUpload, SharedUploads, StorageError, Store, StorePath,
@@ -114,6 +115,10 @@ impl Store for Subdirectory {
         look: &mut Look<'_>,
     ) -> Result<(), StorageError> {
         self.inner.read_each(&self.full(path), ranges, look).await.map_err(|error| self.told(error))
+    }
+
+    async fn read_whole(&self, path: &StorePath, longest: u64) -> Result<(Bytes, Version), StorageError> {
+        self.inner.read_whole(&self.full(path), longest).await.map_err(|error| self.told(error))
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

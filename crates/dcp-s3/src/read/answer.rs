@@ -1,6 +1,7 @@
 //! An answer that arrives.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,10 @@ use crate::budget::Taken;
 /// of thousands of pieces both would have to be woken. So a task beside the connection takes them, gathers some, and goes on while those are moved.
 pub(super) struct Answer {
     pub(super) state: State,
+    /// The bytes that it has.
+    pub(super) range: Range<u64>,
+    /// What the store says of the object.
+    pub(super) meta: ObjectMeta,
     gathered: Receiver<VecDeque<Arrived>>,
     pieces: VecDeque<Arrived>,
     /// Stops when nobody wants the answer any more.
@@ -33,7 +38,8 @@ const WORTH: usize = 256 << 10;
 const SLOW: Duration = Duration::from_millis(20);
 
 impl Answer {
-    pub(super) fn new(state: State, got: GetResult, taken: Taken) -> Self {
+    pub(super) fn new(got: GetResult, taken: Taken) -> Self {
+        let (range, meta) = (got.range.clone(), got.meta.clone());
         // While one lot is moved, the next one waits here or grows.
         let (to, gathered) = mpsc::channel(1);
         let mut arriving = got.into_stream().fuse();
@@ -46,7 +52,7 @@ impl Answer {
                 }
             }
         });
-        Self { state, gathered, pieces: VecDeque::new(), _taking: taking, _taken: taken }
+        Self { state: State::of(&meta), range, meta, gathered, pieces: VecDeque::new(), _taking: taking, _taken: taken }
     }
 
     /// The next piece; `None` at the end.

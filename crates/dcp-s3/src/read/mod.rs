@@ -1,15 +1,16 @@
-//! Ranges of an object, straight into the caller's buffers.
+//! Ranges of an object, straight into the caller's buffers; and all of a small one.
 
 mod answer;
 mod plan;
 
 use std::ops::Range;
 
-use dcp_storage::{ReadRange, StorageError};
+use bytes::Bytes;
+use dcp_storage::{ReadRange, StorageError, Version};
 use futures_util::TryStreamExt;
 use futures_util::stream::FuturesUnordered;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 use tokio::time::{Instant, timeout};
 
 use self::answer::{Answer, State};
@@ -17,6 +18,7 @@ use self::plan::{Piece, Request};
 use crate::Traffic;
 use crate::budget::Budget;
 use crate::site::Site;
+use crate::version::version;
 use crate::work::{self, Cause, Failure};
 
 /// The object that is read, and how.
@@ -39,35 +41,52 @@ impl Reading<'_> {
             self.check(&wanted, self.size().await?)?;
         }
         for _ in 0..STATES {
-            match self.one_state(ranges).await {
+            let trouble = match self.one_state(ranges).await {
                 Ok(()) => return Ok(()),
+                Err(Trouble::Changed) => continue,
+                Err(trouble) => trouble,
+            };
+            let size = match &trouble {
+                Trouble::Short { size } => Some(*size),
+                Trouble::Failed(failure) if may_be_beyond_the_end(failure) => self.size().await.ok(),
+                _ => None,
+            };
+            if let Some(size) = size {
+                self.check(&wanted, size)?;
+            }
+            return Err(self.told(trouble));
+        }
+        Err(self.site.overwritten())
+    }
+
+    /// All bytes of one state of the object, and its version: with one request, unless they are many.
+    pub(crate) async fn whole(&self, longest: u64) -> Result<(Bytes, Version), StorageError> {
+        for _ in 0..STATES {
+            match self.all_of_one_state(longest).await {
                 Err(Trouble::Changed) => {}
-                Err(Trouble::Short { size }) => {
-                    self.check(&wanted, size)?;
-                    return Err(self.site.broken("read", "it has changed its size".into()));
-                }
-                // Some stores have no better answer to a range that starts beyond the end.
-                Err(Trouble::Failed(failure)) => {
-                    if !failure.is_missing()
-                        && matches!(failure.cause, Cause::Answer(_))
-                        && let Ok(size) = self.size().await
-                    {
-                        self.check(&wanted, size)?;
-                    }
-                    return Err(self.site.failed("read")(failure));
-                }
-                Err(Trouble::Wrong(reason)) => return Err(self.site.broken("read", reason)),
-                Err(Trouble::GaveUp { attempts, begun, reason }) => {
-                    return Err(self.site.gave_up("read", attempts, begun.elapsed(), reason));
-                }
+                found => return found.map_err(|trouble| self.told(trouble)),
             }
         }
         Err(self.site.overwritten())
     }
 
+    fn told(&self, trouble: Trouble) -> StorageError {
+        match trouble {
+            Trouble::Changed => self.site.overwritten(),
+            Trouble::Short { .. } => self.site.broken("read", "it has changed its size".into()),
+            Trouble::Long { size, longest } => self.site.too_long(size, longest),
+            Trouble::Failed(failure) => self.site.failed("read")(failure),
+            Trouble::Wrong(reason) => self.site.broken("read", reason),
+            Trouble::GaveUp { attempts, begun, reason } => self.site.gave_up("read", attempts, begun.elapsed(), reason),
+        }
+    }
+
     async fn size(&self) -> Result<u64, StorageError> {
-        let found = work::ask(self.traffic.patience(), self.store.head(self.key)).await;
-        Ok(found.map_err(self.site.failed("read"))?.size)
+        Ok(self.head().await.map_err(self.site.failed("read"))?.size)
+    }
+
+    async fn head(&self) -> Result<ObjectMeta, Failure> {
+        work::ask(self.traffic.patience(), self.store.head(self.key)).await
     }
 
     fn check(&self, wanted: &[(u64, u64)], size: u64) -> Result<(), StorageError> {
@@ -78,15 +97,43 @@ impl Reading<'_> {
     async fn one_state(&self, ranges: &mut [ReadRange<'_>]) -> Result<(), Trouble> {
         let pieces = ranges.iter_mut().filter(|range| !range.buffer.is_empty());
         let pieces = pieces.map(|range| Piece { offset: range.offset, buffer: range.buffer });
-        let mut requests = plan::requests(pieces, self.traffic.read_size).into_iter();
-        let Some(first) = requests.next() else { return Ok(()) };
-        // The first answer says which state it is; the others are of that one, or fail.
+        let requests = plan::requests(pieces, self.traffic.read_size);
+        let Some(first) = requests.first() else { return Ok(()) };
         let answer = self.open(first.start..first.end, None).await?;
-        let state = answer.state.clone();
-        let first = self.fetch(first, &state, Some(answer));
-        let others = requests.map(|request| self.fetch(request, &state, None));
-        let all: FuturesUnordered<_> = std::iter::once(first).chain(others).collect();
-        all.try_collect().await
+        self.complete(answer, requests).await
+    }
+
+    async fn all_of_one_state(&self, longest: u64) -> Result<(Bytes, Version), Trouble> {
+        let most = self.traffic.read_size;
+        let answer = match self.ask(0..most, None).await {
+            Err(Trouble::Failed(failure)) if may_be_beyond_the_end(&failure) => {
+                // Of nothing there is no range.
+                let empty = self.head().await.ok().filter(|found| found.size == 0);
+                return empty.map(|found| named(Bytes::new(), found)).ok_or(Trouble::Failed(failure));
+            }
+            answer => answer?,
+        };
+        let found = answer.meta.clone();
+        if found.size > longest {
+            return Err(Trouble::Long { size: found.size, longest });
+        }
+        if answer.range != (0..most.min(found.size)) {
+            return Err(Trouble::Wrong(format!("the answer has the bytes {:?}", answer.range)));
+        }
+        let mut content = vec![0; found.size as usize];
+        let (front, back) = content.split_at_mut(answer.range.end as usize);
+        let pieces = [Piece { offset: 0, buffer: front }, Piece { offset: answer.range.end, buffer: back }];
+        let pieces = pieces.into_iter().filter(|piece| !piece.buffer.is_empty());
+        self.complete(answer, plan::requests(pieces, most)).await?;
+        Ok(named(content.into(), found))
+    }
+
+    /// Gets the bytes of all requests. The answer to the first says which state it is; the others are of that one, or fail.
+    async fn complete(&self, first: Answer, requests: Vec<Request<'_>>) -> Result<(), Trouble> {
+        let state = first.state.clone();
+        let mut first = Some(first);
+        let all = requests.into_iter().map(|request| self.fetch(request, &state, first.take()));
+        all.collect::<FuturesUnordered<_>>().try_collect().await
     }
 
     /// Gets a request's bytes. An answer that breaks off is asked for again from there on.
@@ -108,11 +155,17 @@ impl Reading<'_> {
         }
     }
 
-    /// Asks for bytes of a state.
+    /// Asks for bytes of a state, all of which are there.
     async fn open(&self, range: Range<u64>, state: Option<&State>) -> Result<Answer, Trouble> {
+        let answer = self.ask(range.clone(), state).await?;
+        if answer.range == range { Ok(answer) } else { Err(Trouble::Short { size: answer.meta.size }) }
+    }
+
+    /// Asks for bytes of a state, as far as they are there.
+    async fn ask(&self, range: Range<u64>, state: Option<&State>) -> Result<Answer, Trouble> {
         let taken = self.budget.request().await;
         let options = GetOptions {
-            range: Some(GetRange::Bounded(range.clone())),
+            range: Some(GetRange::Bounded(range)),
             if_match: state.and_then(|state| state.e_tag.clone()),
             ..GetOptions::default()
         };
@@ -121,14 +174,8 @@ impl Reading<'_> {
             Err(failure) if state.is_some() && failure.is_refused() => return Err(Trouble::Changed),
             Err(failure) => return Err(Trouble::Failed(failure)),
         };
-        let found = State::of(&got.meta);
-        if state.is_some_and(|state| *state != found) {
-            return Err(Trouble::Changed);
-        }
-        if got.range != range {
-            return Err(Trouble::Short { size: got.meta.size });
-        }
-        Ok(Answer::new(found, got, taken))
+        let answer = Answer::new(got, taken);
+        if state.is_some_and(|state| *state != answer.state) { Err(Trouble::Changed) } else { Ok(answer) }
     }
 
     /// Moves an answer into the buffers. An inner error is why it broke off.
@@ -161,6 +208,17 @@ impl Reading<'_> {
     }
 }
 
+/// Some stores have no better answer to a range that starts beyond the end.
+fn may_be_beyond_the_end(failure: &Failure) -> bool {
+    !failure.is_missing() && matches!(failure.cause, Cause::Answer(_))
+}
+
+/// The content of an object, and what its state is called.
+fn named(content: Bytes, found: ObjectMeta) -> (Bytes, Version) {
+    let version = version(found.e_tag, found.version).unwrap_or_else(|| Version::of_content(&content));
+    (content, version)
+}
+
 /// How many states of an object are tried to be read before somebody else replaces it.
 const STATES: usize = 4;
 
@@ -170,6 +228,8 @@ enum Trouble {
     Changed,
     /// The object ends before the range does.
     Short { size: u64 },
+    /// The object is longer than the caller cares for.
+    Long { size: u64, longest: u64 },
     /// The store does not answer, or says no.
     Failed(Failure),
     /// The answer is not one to the question.

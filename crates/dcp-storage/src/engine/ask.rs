@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::read_all;
+use super::read_whole;
 use crate::{Ask, Io, Need, ReadRange, Reply, Step, StorageError, Store, StorePath};
 
 /// So many bytes are asked for without finding out first whether they are there.
@@ -77,7 +77,7 @@ async fn reply(store: &dyn Store, batch: Vec<(usize, Need)>) -> Result<Vec<(usiz
                 size => Reply::Presence(Some(size?)),
             },
             // Indexes are read in this way, which may be replaced meanwhile.
-            Need::Whole(path) => Reply::Bytes(read_all(store, &path).await?),
+            Need::Whole(path) => Reply::Bytes(read_whole(store, &path).await?.0),
             Need::Listing(prefix) => Reply::Listing(store.list(prefix.as_ref()).await?),
         };
         replies.push((number, reply));

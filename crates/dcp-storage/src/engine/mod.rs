@@ -14,5 +14,5 @@ pub(crate) use ask::answer;
 pub(crate) use place::{Whole, place_chunk};
 pub(crate) use read::{Wanted, read};
 pub(crate) use run_sum::checksum;
-pub(crate) use whole::{read_all, read_whole};
+pub(crate) use whole::read_whole;
 pub(crate) use write::write_file;

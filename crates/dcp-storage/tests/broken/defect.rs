@@ -70,9 +70,16 @@ defects! {
     GoesOnWhenSomebodySaysNo => whoever_looks_can_end_the_read;
     SharesOneCursor => concurrent_reads_do_not_disturb_each_other;
 
+    // Whole objects.
+    CutsWholeObjects => whole_object_comes_with_its_version;
+    GivesWholeObjectsAnotherVersion => whole_object_comes_with_its_version;
+    GivesWholeObjectsHoweverLong => whole_object_that_is_too_long_fails;
+    LooksForTheVersionLater => whole_object_is_of_one_state;
+
     // Missing.
     FailsMissingReadsWithIo => read_of_missing_object_fails;
     GivesMissingHeadsSizeZero => head_of_missing_object_fails;
+    GivesWholeMissingObjects => whole_of_missing_object_fails;
     GivesMissingObjectsSizeZero => size_of_missing_object_fails;
     FailsToDeleteNothing => delete_of_missing_object_succeeds;
     FailsToListNothing => list_of_empty_place_is_empty, list_of_missing_prefix_is_empty;

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use dcp_storage::{
     Look, MemoryStore, ObjectMeta, Precondition, ReadRange, SharedUploads, StorageError, Store, StorePath, Upload,
     Version,
@@ -136,6 +137,10 @@ impl Store for Broken {
         look: &mut Look<'_>,
     ) -> Result<(), StorageError> {
         reads::read_each(self, path, ranges, look).await
+    }
+
+    async fn read_whole(&self, path: &StorePath, longest: u64) -> Result<(Bytes, Version), StorageError> {
+        reads::read_whole(self, &self.rename(path)?, longest).await
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

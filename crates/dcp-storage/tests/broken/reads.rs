@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
-use dcp_storage::{Look, ReadRange, StorageError, Store, StorePath};
+use bytes::Bytes;
+use dcp_storage::{Look, ReadRange, StorageError, Store, StorePath, Version};
 
 use super::{Broken, Defect, meanwhile};
 
@@ -128,6 +129,28 @@ pub(super) async fn read_each(
         Defect::ForgetsToShowTheLast => ranges.iter().skip(1).zip(&*ranges).try_for_each(|(_, range)| look(range)),
         Defect::GoesOnWhenSomebodySaysNo => ranges.iter().map(look).fold(Ok(()), Result::and),
         _ => ranges.iter().try_for_each(look),
+    }
+}
+
+pub(super) async fn read_whole(
+    store: &Broken,
+    path: &StorePath,
+    longest: u64,
+) -> Result<(Bytes, Version), StorageError> {
+    let found = store.inner.read_whole(path, longest).await;
+    match store.defect {
+        Defect::GivesWholeMissingObjects if matches!(found, Err(StorageError::NotFound { .. })) => {
+            Ok((Bytes::new(), Version("nothing".to_owned())))
+        }
+        Defect::CutsWholeObjects => found.map(|(content, version)| (content.slice(..content.len().min(8192)), version)),
+        Defect::GivesWholeObjectsAnotherVersion => found.map(|(content, _)| (content, Version("another".to_owned()))),
+        Defect::GivesWholeObjectsHoweverLong => store.inner.read_whole(path, u64::MAX).await,
+        Defect::LooksForTheVersionLater => {
+            let (content, version) = found?;
+            meanwhile(|| false);
+            Ok((content, store.inner.head(path).await?.version.unwrap_or(version)))
+        }
+        _ => found,
     }
 }
 

@@ -35,6 +35,16 @@ pub(super) async fn size_of_missing_object_fails(subject: &dyn Subject) -> Check
     upload.abort().await.must("abort")
 }
 
+pub(super) async fn whole_of_missing_object_fails(subject: &dyn Subject) -> Checked {
+    let store = subject.open();
+    expect_error!(store.read_whole(&path("data"), 100).await, NotFound, "all of nothing in an empty place")?;
+    put(&*store, &path("step/data"), b"data").await?;
+    for missing in ["data", "step/dat", "step/data2", "step/data/below", "other/data"] {
+        expect_error!(store.read_whole(&path(missing), 100).await, NotFound, "all of {missing}")?;
+    }
+    Ok(())
+}
+
 pub(super) async fn delete_of_missing_object_succeeds(subject: &dyn Subject) -> Checked {
     let store = subject.open();
     store.delete(&path("step/data")).await.must("delete in an empty place")?;

@@ -12,6 +12,7 @@ mod shared;
 mod unfinished;
 mod uploads;
 mod visibility;
+mod whole;
 
 use super::{Capability, Clause, block_on};
 
@@ -66,9 +67,14 @@ macro_rules! __store_clauses {
             Always     ranges       whoever_looks_can_end_the_read;
             Always     ranges       concurrent_reads_do_not_disturb_each_other;
 
+            Always     whole        whole_object_comes_with_its_version;
+            Always     whole        whole_object_that_is_too_long_fails;
+            Replace    whole        whole_object_is_of_one_state;
+
             Always     missing      read_of_missing_object_fails;
             Always     missing      head_of_missing_object_fails;
             Always     missing      size_of_missing_object_fails;
+            Always     missing      whole_of_missing_object_fails;
             Always     missing      delete_of_missing_object_succeeds;
             Always     missing      list_of_empty_place_is_empty;
             Always     missing      list_of_missing_prefix_is_empty;
