@@ -35,7 +35,7 @@ pub fn contents(store: &dyn Store) -> BTreeMap<String, Vec<u8>> {
 /// Which ranges of which objects were read: name, offset, length.
 pub type Reads = Vec<(String, u64, u64)>;
 
-/// A store that writes down what is read.
+/// A store that writes down what is read, whole objects in the steps of the default too.
 #[derive(Clone, Debug)]
 pub struct CountingStore<S> {
     inner: S,

@@ -46,6 +46,9 @@ pub enum Durability {
 /// cache more slowly for the next megabytes then (docs/design/017).
 const LONGEST_READ: u64 = 32 << 20;
 
+/// How often an object is read whole that others write into.
+const ATTEMPTS: usize = 4;
+
 impl LocalStore {
     /// The largest object, in bytes, that [`head`](Store::head) reads for its version. The small objects that are
     /// published (indexes, claims) are far below this.
@@ -176,16 +179,21 @@ impl Store for LocalStore {
 
     async fn read_whole(&self, path: &StorePath, longest: u64) -> Result<(Bytes, Version), StorageError> {
         let site = self.site(path)?;
-        let object = self.open_object(&site, path)?;
-        if object.size > longest {
-            return Err(StorageError::too_long(path, object.size, longest));
+        for _ in 0..ATTEMPTS {
+            let object = self.open_object(&site, path)?;
+            if object.size > longest {
+                return Err(StorageError::too_long(path, object.size, longest));
+            }
+            let mut content = vec![0; object.size as usize];
+            let all = &mut [ReadRange { offset: 0, buffer: &mut content }];
+            let read = self.read_steps(&site, &object, all, usize::MAX, &mut |_| Ok(()));
+            // Who replaces an object here puts another file in its place, and the one that has been opened stays as it is. Others may write into it.
+            if object.file.metadata().map_err(site.io("read"))?.len() == object.size {
+                let version = version::of_bytes(&content);
+                return read.map(|()| (content.into(), version));
+            }
         }
-        // A file that has been opened stays as it is: who replaces the object puts another one in its place.
-        let mut content = vec![0; object.size as usize];
-        let all = &mut [ReadRange { offset: 0, buffer: &mut content }];
-        self.read_steps(&site, &object, all, usize::MAX, &mut |_| Ok(()))?;
-        let version = version::of_bytes(&content);
-        Ok((content.into(), version))
+        Err(StorageError::Overwritten { location: self.location(), path: path.clone() })
     }
 
     async fn create(&self, path: &StorePath, expected_size: Option<u64>) -> Result<Box<dyn Upload>, StorageError> {

@@ -115,31 +115,34 @@ impl Bucket {
 
     /// Where an object may be, most likely first, and whether that is where another layout puts it.
     fn places(&self, path: &StorePath) -> Result<Vec<(Path, bool)>, StorageError> {
-        let mut places = vec![(self.keys.of(path)?, false)];
-        places.extend(self.keys.elsewhere(path)?.map(|key| (key, true)));
-        if self.laid_out_otherwise.load(Ordering::Relaxed) {
-            places.reverse();
-        }
-        Ok(places)
+        let (key, otherwise) = (self.keys.of(path)?, self.laid_out_otherwise.load(Ordering::Relaxed));
+        Ok(match self.keys.elsewhere(path)? {
+            // That it is there says nothing of others.
+            None => vec![(key, otherwise)],
+            Some(other) if otherwise => vec![(other, true), (key, false)],
+            Some(other) => vec![(key, false), (other, true)],
+        })
     }
 
     async fn look_for(&self, path: &StorePath) -> Result<object_store::ObjectMeta, StorageError> {
         let site = self.site(path);
         for (key, otherwise) in self.places(path)? {
             let found = work::ask(self.traffic.patience(), self.store().head(&key)).await;
-            if let Some(found) = self.tell(otherwise, found.map_err(site.failed("look at"))) {
+            if let Some(found) = self.unless_missing(otherwise, found.map_err(site.failed("look at"))) {
                 return found;
             }
         }
         Err(site.not_found())
     }
 
-    /// What came of looking for an object in one place, unless it is not there; remembers where it is.
-    fn tell<T>(&self, otherwise: bool, found: Result<T, StorageError>) -> Option<Result<T, StorageError>> {
+    /// What came of looking for an object in one place, unless it is not there. Remembers in which layout it was found.
+    fn unless_missing<T>(&self, otherwise: bool, found: Result<T, StorageError>) -> Option<Result<T, StorageError>> {
         if matches!(found, Err(StorageError::NotFound { .. })) {
             return None;
         }
-        self.laid_out_otherwise.store(otherwise, Ordering::Relaxed);
+        if found.is_ok() {
+            self.laid_out_otherwise.store(otherwise, Ordering::Relaxed);
+        }
         Some(found)
     }
 
@@ -185,7 +188,7 @@ impl Store for Bucket {
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
         let site = self.site(path);
         for (key, otherwise) in self.places(path)? {
-            if let Some(filled) = self.tell(otherwise, self.reading(&key, &site).fill(ranges).await) {
+            if let Some(filled) = self.unless_missing(otherwise, self.reading(&key, &site).fill(ranges).await) {
                 return filled;
             }
         }
@@ -195,7 +198,7 @@ impl Store for Bucket {
     async fn read_whole(&self, path: &StorePath, longest: u64) -> Result<(Bytes, Version), StorageError> {
         let site = self.site(path);
         for (key, otherwise) in self.places(path)? {
-            if let Some(found) = self.tell(otherwise, self.reading(&key, &site).whole(longest).await) {
+            if let Some(found) = self.unless_missing(otherwise, self.reading(&key, &site).whole(longest).await) {
                 return found;
             }
         }

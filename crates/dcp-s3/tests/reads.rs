@@ -11,7 +11,7 @@ use bytes::Bytes;
 use dcp_s3::object_store::path::Path;
 use dcp_s3::object_store::{Error, ObjectStoreExt, Result};
 use dcp_s3::{Bucket, Traffic};
-use dcp_storage::{ReadRange, StorageError, Store, StorePath};
+use dcp_storage::{ReadRange, StorageError, Store, StorePath, Version};
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use proptest::prelude::*;
@@ -206,32 +206,103 @@ impl Script for Replacing {
     }
 }
 
-fn read_replaced(at: Vec<usize>) -> (Vec<u8>, std::result::Result<(), StorageError>) {
+/// Does something while the object is being replaced.
+fn replaced<T>(at: Vec<usize>, work: impl AsyncFnOnce(Bucket) -> T) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     runtime.expect("a runtime").block_on(async {
         let store = Scripted::new(Replacing { at, asked: AtomicUsize::new(0), store: Mutex::default() });
         *store.script.store.lock().expect("sound") = Some(store.inner.clone());
         store.inner.put(&Path::from("data"), vec![0xee; SIZE].into()).await.expect("put");
-        let mut buffer = vec![0; 200_000];
-        let bucket = Bucket::over(store, None).traffic(small());
-        let result = bucket.read(&path(), &mut [ReadRange { offset: 0, buffer: &mut buffer }]).await;
-        (buffer, result)
+        work(Bucket::over(store, None).traffic(small())).await
     })
+}
+
+async fn read_in_part(bucket: Bucket) -> std::result::Result<Vec<u8>, StorageError> {
+    let mut buffer = vec![0; 200_000];
+    bucket.read(&path(), &mut [ReadRange { offset: 0, buffer: &mut buffer }]).await?;
+    Ok(buffer)
 }
 
 #[test]
 fn range_is_of_one_state() {
     // After the first answer to this read, and again after the first one to the next.
     for at in [vec![0], vec![1], vec![0, 4], vec![2, 5]] {
-        let (buffer, result) = read_replaced(at.clone());
-        result.expect("read");
+        let buffer = replaced(at.clone(), read_in_part).expect("read");
         assert!(buffer.iter().all(|&byte| byte == buffer[0]), "{at:?}");
     }
 }
 
 #[test]
 fn object_that_never_stays_the_same_is_an_error() {
-    let (_, result) = read_replaced((0..1000).collect());
+    let result = replaced((0..1000).collect(), read_in_part);
+    assert!(matches!(result, Err(StorageError::Overwritten { .. })), "{result:?}");
+}
+
+/// What came of reading an object whole.
+struct Whole {
+    result: std::result::Result<(Bytes, Version), StorageError>,
+    asked: Vec<Range<u64>>,
+}
+
+/// Reads an object of this content whole, with these faults on the way. Time passes by itself.
+fn read_whole(content: Vec<u8>, longest: u64, faults: &[Fault], traffic: Traffic) -> Whole {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime").block_on(async {
+        let store = Scripted::new(Bodies::with(faults));
+        store.inner.put(&Path::from("data"), content.into()).await.expect("put");
+        let bucket = Bucket::over(store.clone(), None).traffic(traffic);
+        let result = bucket.read_whole(&path(), longest).await;
+        if let Ok((_, version)) = &result {
+            assert_eq!(Some(version), bucket.head(&path()).await.expect("it is there").version.as_ref());
+        }
+        let asked = store.script.asked.lock().expect("sound").clone();
+        Whole { result, asked }
+    })
+}
+
+#[test]
+fn small_object_is_read_whole_with_one_request_and_a_large_one_with_several() {
+    for traffic in [Traffic::default(), Traffic::default().read_size(u64::MAX)] {
+        let Whole { result, asked } = read_whole(object(), 1 << 20, &[], traffic);
+        assert_eq!(result.expect("read").0, object());
+        assert_eq!(asked.len(), 1, "{asked:?}");
+    }
+    let Whole { result, asked } = read_whole(object(), 1 << 20, &[], small());
+    assert_eq!(result.expect("read").0, object());
+    assert_eq!(asked.len(), SIZE.div_ceil(64 << 10), "{asked:?}");
+}
+
+#[test]
+fn empty_object_is_read_whole() {
+    assert_eq!(read_whole(Vec::new(), 0, &[], small()).result.expect("read").0, Bytes::new());
+}
+
+#[test]
+fn object_that_is_too_long_is_not_read_whole() {
+    let result = read_whole(object(), SIZE as u64 - 1, &[], small()).result;
+    assert!(matches!(result, Err(StorageError::Corrupt { .. })), "{result:?}");
+}
+
+#[test]
+fn object_is_read_whole_though_answers_break_off() {
+    for fault in [Fault::Cut(1000), Fault::Reset(1000), Fault::Still(1000)] {
+        let result = read_whole(object(), SIZE as u64, &[fault, Fault::None, fault], small()).result;
+        assert_eq!(result.expect("read").0, object(), "{fault:?}");
+    }
+}
+
+#[test]
+fn whole_object_is_of_one_state() {
+    for at in [vec![0], vec![1], vec![4], vec![0, 2], vec![2, 7]] {
+        let whole = async |bucket: &Bucket| bucket.read_whole(&path(), SIZE as u64).await;
+        let read_twice = async |bucket: Bucket| Ok::<_, StorageError>([whole(&bucket).await?, whole(&bucket).await?]);
+        let [(content, version), (content_now, version_now)] = replaced(at.clone(), read_twice).expect("read");
+        assert_eq!(content.len(), SIZE);
+        assert!(content.iter().all(|&byte| byte == content[0]), "{at:?}");
+        // Which may have been replaced since.
+        assert_eq!(content == content_now, version == version_now, "{at:?}");
+    }
+    let result = replaced((0..1000).collect(), async |bucket: Bucket| bucket.read_whole(&path(), SIZE as u64).await);
     assert!(matches!(result, Err(StorageError::Overwritten { .. })), "{result:?}");
 }
 

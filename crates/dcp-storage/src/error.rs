@@ -336,7 +336,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// An object that was to be [read whole](crate::Store::read_whole) is longer than that makes sense. In bytes.
+    /// An object that was to be [read whole](crate::Store::read_whole) has more bytes than whoever reads it takes.
     #[must_use]
     pub fn too_long(path: &StorePath, size: u64, longest: u64) -> Self {
         let reason = format!("it has {size} bytes, and what is read whole has at most {longest}");

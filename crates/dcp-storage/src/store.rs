@@ -37,7 +37,7 @@ use crate::{Io, SharedUploads, StorageError, StorePath, whole};
 /// * **Whole objects.** `read_whole` gives all bytes of one state of an object, and the version of that state and no other, whoever
 ///   replaces it meanwhile; or, where that happens again and again, [`StorageError::Overwritten`]. An object that is longer than the caller
 ///   cares for is [`StorageError::Corrupt`].
-/// * **Missing.** `read`, `head` and `size` of a missing object are [`StorageError::NotFound`]; `delete` of one
+/// * **Missing.** `read`, `read_whole`, `head` and `size` of a missing object are [`StorageError::NotFound`]; `delete` of one
 ///   succeeds; `list` of a prefix without objects is empty, even when the root itself does not exist yet.
 /// * **Listing.** `list` goes by component, not by text: `a` leads to `a`, `a/b` and `a/b/c`, never to `ab`.
 /// * **Names.** Every valid [`StorePath`] works and comes back from `list` unchanged; different names are different
@@ -109,7 +109,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// All bytes of a small object that others may replace meanwhile, and its version: for indexes and claims. Nothing is allocated for one of
     /// more than `longest` bytes.
     ///
-    /// What [`head`](Self::head) and [`read`](Self::read) do one after the other, looking again in the end, many stores can do in one step.
+    /// By default [`head`](Self::head), [`read`](Self::read) and `head` again. Many stores can do it in one step: those whose `head` reads the
+    /// object had better, and wrappers had better forward it.
     ///
     /// # Errors
     /// [`StorageError::NotFound`], [`StorageError::Corrupt`] of what is too long, [`StorageError::Overwritten`], and whatever the medium reports.
@@ -289,7 +290,7 @@ pub struct ObjectMeta {
 pub struct Version(pub String);
 
 impl Version {
-    /// For a store that has no other: a hash of the content.
+    /// For a store that has no other: a hash of the content. [`publish`](Store::publish) takes it only where the store makes its versions so.
     #[must_use]
     pub fn of_content(content: &[u8]) -> Self {
         Self(format!("{:?}", Digest::of(content)))

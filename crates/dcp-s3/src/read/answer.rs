@@ -18,7 +18,6 @@ use crate::budget::Taken;
 /// A connection hands over one piece after the other, and waits until each has been taken. Who wants the bytes is on another thread: for each
 /// of thousands of pieces both would have to be woken. So a task beside the connection takes them, gathers some, and goes on while those are moved.
 pub(super) struct Answer {
-    pub(super) state: State,
     /// The bytes that it has.
     pub(super) range: Range<u64>,
     /// What the store says of the object.
@@ -52,7 +51,7 @@ impl Answer {
                 }
             }
         });
-        Self { state: State::of(&meta), range, meta, gathered, pieces: VecDeque::new(), _taking: taking, _taken: taken }
+        Self { range, meta, gathered, pieces: VecDeque::new(), _taking: taking, _taken: taken }
     }
 
     /// The next piece; `None` at the end.

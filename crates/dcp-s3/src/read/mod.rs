@@ -56,7 +56,7 @@ impl Reading<'_> {
             }
             return Err(self.told(trouble));
         }
-        Err(self.site.overwritten())
+        Err(self.told(Trouble::Changed))
     }
 
     /// All bytes of one state of the object, and its version: with one request, unless they are many.
@@ -67,7 +67,7 @@ impl Reading<'_> {
                 found => return found.map_err(|trouble| self.told(trouble)),
             }
         }
-        Err(self.site.overwritten())
+        Err(self.told(Trouble::Changed))
     }
 
     fn told(&self, trouble: Trouble) -> StorageError {
@@ -104,12 +104,18 @@ impl Reading<'_> {
     }
 
     async fn all_of_one_state(&self, longest: u64) -> Result<(Bytes, Version), Trouble> {
-        let most = self.traffic.read_size;
+        let most = self.traffic.read_size.min(FAR);
         let answer = match self.ask(0..most, None).await {
             Err(Trouble::Failed(failure)) if may_be_beyond_the_end(&failure) => {
+                let found = match self.head().await {
+                    Err(none) if none.is_missing() => return Err(Trouble::Failed(none)),
+                    found => found.map_err(|_| Trouble::Failed(failure))?,
+                };
                 // Of nothing there is no range.
-                let empty = self.head().await.ok().filter(|found| found.size == 0);
-                return empty.map(|found| named(Bytes::new(), found)).ok_or(Trouble::Failed(failure));
+                if found.size == 0 {
+                    return Ok(named(Bytes::new(), found));
+                }
+                self.ask(0..most.min(found.size), None).await?
             }
             answer => answer?,
         };
@@ -118,7 +124,7 @@ impl Reading<'_> {
             return Err(Trouble::Long { size: found.size, longest });
         }
         if answer.range != (0..most.min(found.size)) {
-            return Err(Trouble::Wrong(format!("the answer has the bytes {:?}", answer.range)));
+            return Err(Trouble::Short { size: found.size });
         }
         let mut content = vec![0; found.size as usize];
         let (front, back) = content.split_at_mut(answer.range.end as usize);
@@ -130,7 +136,7 @@ impl Reading<'_> {
 
     /// Gets the bytes of all requests. The answer to the first says which state it is; the others are of that one, or fail.
     async fn complete(&self, first: Answer, requests: Vec<Request<'_>>) -> Result<(), Trouble> {
-        let state = first.state.clone();
+        let state = State::of(&first.meta);
         let mut first = Some(first);
         let all = requests.into_iter().map(|request| self.fetch(request, &state, first.take()));
         all.collect::<FuturesUnordered<_>>().try_collect().await
@@ -174,8 +180,8 @@ impl Reading<'_> {
             Err(failure) if state.is_some() && failure.is_refused() => return Err(Trouble::Changed),
             Err(failure) => return Err(Trouble::Failed(failure)),
         };
-        let answer = Answer::new(got, taken);
-        if state.is_some_and(|state| *state != answer.state) { Err(Trouble::Changed) } else { Ok(answer) }
+        let is_another = state.is_some_and(|state| *state != State::of(&got.meta));
+        if is_another { Err(Trouble::Changed) } else { Ok(Answer::new(got, taken)) }
     }
 
     /// Moves an answer into the buffers. An inner error is why it broke off.
@@ -218,6 +224,9 @@ fn named(content: Bytes, found: ObjectMeta) -> (Bytes, Version) {
     let version = version(found.e_tag, found.version).unwrap_or_else(|| Version::of_content(&content));
     (content, version)
 }
+
+/// So many bytes are asked for, at most, of an object whose size is not known.
+const FAR: u64 = 1 << 30;
 
 /// How many states of an object are tried to be read before somebody else replaces it.
 const STATES: usize = 4;

@@ -16,8 +16,9 @@ use crate::{
 
 /// Any store, made to fail at chosen operations.
 ///
-/// Operations are counted from 0: each call of a method of [`Store`] (but `location`, `traits` and `shared`; and `read_whole` is several, so that
-/// others come in between), of [`Upload`], of [`SharedUploads`] and of [`SharedUpload`](crate::SharedUpload) is one. A first run without faults tells how many there are; then each in turn is made to fail:
+/// Operations are counted from 0: each call of a method of [`Store`] (but `location`, `traits` and `shared`), of
+/// [`Upload`], of [`SharedUploads`] and of [`SharedUpload`](crate::SharedUpload) is one. `read_whole` is the `head`, `read` and `head` of the
+/// default, so that others can come in between. A first run without faults tells how many there are; then each in turn is made to fail:
 ///
 /// ```
 /// use dcp_storage::conformance::{Fault, FaultStore, Faults, block_on};

@@ -72,7 +72,7 @@ defects! {
 
     // Whole objects.
     CutsWholeObjects => whole_object_comes_with_its_version;
-    GivesWholeObjectsAnotherVersion => whole_object_comes_with_its_version;
+    GivesWholeObjectsAnotherVersion => whole_object_comes_with_its_version, whole_object_is_replaced_in_its_version;
     GivesWholeObjectsHoweverLong => whole_object_that_is_too_long_fails;
     LooksForTheVersionLater => whole_object_is_of_one_state;
 

@@ -189,7 +189,7 @@ impl State {
     }
 }
 
-/// The store of one saver or reader.
+/// The store of one saver or reader. Objects are read whole in the steps of the default, so that others come in between.
 #[derive(Debug)]
 struct Actor {
     id: usize,

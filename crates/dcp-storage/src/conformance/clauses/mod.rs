@@ -69,6 +69,7 @@ macro_rules! __store_clauses {
 
             Always     whole        whole_object_comes_with_its_version;
             Always     whole        whole_object_that_is_too_long_fails;
+            Replace    whole        whole_object_is_replaced_in_its_version;
             Replace    whole        whole_object_is_of_one_state;
 
             Always     missing      read_of_missing_object_fails;

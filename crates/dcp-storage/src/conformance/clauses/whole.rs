@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::conformance::check::{Checked, Must, equal, expect_error, noise, path, publish, put, same_bytes};
+use crate::conformance::check::{Checked, Must, equal, expect_error, holds, noise, path, publish, put, same_bytes};
 use crate::conformance::{Subject, block_on};
 use crate::{Precondition, StorageError};
 
@@ -32,6 +32,19 @@ pub(super) async fn whole_object_that_is_too_long_fails(subject: &dyn Subject) -
     publish(&*store, &path, &noise(13, 1_000), Precondition::Absent).await?;
     for longest in [0, 1, 999] {
         expect_error!(store.read_whole(&path, longest).await, Corrupt, "all of an object, if it has {longest} bytes")?;
+    }
+    Ok(())
+}
+
+pub(super) async fn whole_object_is_replaced_in_its_version(subject: &dyn Subject) -> Checked {
+    let store = subject.open();
+    let (uploaded, published) = (path("step/uploaded"), path("step/published"));
+    put(&*store, &uploaded, &noise(17, 300)).await?;
+    publish(&*store, &published, &noise(18, 300), Precondition::Absent).await?;
+    for path in [uploaded, published] {
+        let (_, version) = store.read_whole(&path, 300).await.must(&format!("all of {path}"))?;
+        publish(&*store, &path, &noise(19, 200), Precondition::Matches(version)).await?;
+        holds(&*store, &path, &noise(19, 200)).await?;
     }
     Ok(())
 }
@@ -75,6 +88,12 @@ pub(super) async fn whole_object_is_of_one_state(subject: &dyn Subject) -> Check
         drop(publishing);
         reader.join().expect("the reader panicked")
     })?;
+    // Now that nobody replaces it, it can be had.
+    let (content, version) = store.read_whole(&path, 100_000).await.must("all of an object that was replaced")?;
+    let last = states.last().map(|(which, _)| *which);
+    equal("the state that was published last", contents.iter().position(|known| *known == content), last)?;
+    let mut seen = seen;
+    seen.extend(last.zip(Some(version)));
     let wrong = seen.iter().find(|state| !states.contains(state));
     wrong
         .map_or(Ok(()), |(_, version)| Err(format!("a whole object comes with {version:?}, which is of another state")))
