@@ -261,7 +261,7 @@ fn read_whole(content: Vec<u8>, longest: u64, faults: &[Fault], traffic: Traffic
 }
 
 #[test]
-fn small_object_is_read_whole_with_one_request_and_a_large_one_with_several() {
+fn small_object_is_read_whole_at_once_and_a_large_one_with_several_requests() {
     for traffic in [Traffic::default(), Traffic::default().read_size(u64::MAX)] {
         let Whole { result, asked } = read_whole(object(), 1 << 20, &[], traffic);
         assert_eq!(result.expect("read").0, object());

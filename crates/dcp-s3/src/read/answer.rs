@@ -1,7 +1,6 @@
 //! An answer that arrives.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,10 +17,7 @@ use crate::budget::Taken;
 /// A connection hands over one piece after the other, and waits until each has been taken. Who wants the bytes is on another thread: for each
 /// of thousands of pieces both would have to be woken. So a task beside the connection takes them, gathers some, and goes on while those are moved.
 pub(super) struct Answer {
-    /// The bytes that it has.
-    pub(super) range: Range<u64>,
-    /// What the store says of the object.
-    pub(super) meta: ObjectMeta,
+    pub(super) state: State,
     gathered: Receiver<VecDeque<Arrived>>,
     pieces: VecDeque<Arrived>,
     /// Stops when nobody wants the answer any more.
@@ -37,8 +33,7 @@ const WORTH: usize = 256 << 10;
 const SLOW: Duration = Duration::from_millis(20);
 
 impl Answer {
-    pub(super) fn new(got: GetResult, taken: Taken) -> Self {
-        let (range, meta) = (got.range.clone(), got.meta.clone());
+    pub(super) fn new(state: State, got: GetResult, taken: Taken) -> Self {
         // While one lot is moved, the next one waits here or grows.
         let (to, gathered) = mpsc::channel(1);
         let mut arriving = got.into_stream().fuse();
@@ -51,7 +46,7 @@ impl Answer {
                 }
             }
         });
-        Self { range, meta, gathered, pieces: VecDeque::new(), _taking: taking, _taken: taken }
+        Self { state, gathered, pieces: VecDeque::new(), _taking: taking, _taken: taken }
     }
 
     /// The next piece; `None` at the end.

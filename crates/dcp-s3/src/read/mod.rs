@@ -48,7 +48,10 @@ impl Reading<'_> {
             };
             let size = match &trouble {
                 Trouble::Short { size } => Some(*size),
-                Trouble::Failed(failure) if may_be_beyond_the_end(failure) => self.size().await.ok(),
+                // Some stores have no better answer to a range that starts beyond the end.
+                Trouble::Failed(failure) if !failure.is_missing() && matches!(failure.cause, Cause::Answer(_)) => {
+                    self.size().await.ok()
+                }
                 _ => None,
             };
             if let Some(size) = size {
@@ -59,7 +62,7 @@ impl Reading<'_> {
         Err(self.told(Trouble::Changed))
     }
 
-    /// All bytes of one state of the object, and its version: with one request, unless they are many.
+    /// All bytes of one state of the object, and its version.
     pub(crate) async fn whole(&self, longest: u64) -> Result<(Bytes, Version), StorageError> {
         for _ in 0..STATES {
             match self.all_of_one_state(longest).await {
@@ -99,46 +102,35 @@ impl Reading<'_> {
         let pieces = pieces.map(|range| Piece { offset: range.offset, buffer: range.buffer });
         let requests = plan::requests(pieces, self.traffic.read_size);
         let Some(first) = requests.first() else { return Ok(()) };
+        // The first answer says which state it is; the others are of that one, or fail.
         let answer = self.open(first.start..first.end, None).await?;
-        self.complete(answer, requests).await
+        let state = answer.state.clone();
+        self.fetch_all(requests, &state, Some(answer)).await
     }
 
+    /// Looks first: some servers find out the version after they have begun to read, by reading the object again. If it is then what it was
+    /// before, so are the bytes.
     async fn all_of_one_state(&self, longest: u64) -> Result<(Bytes, Version), Trouble> {
-        let most = self.traffic.read_size.min(FAR);
-        let answer = match self.ask(0..most, None).await {
-            Err(Trouble::Failed(failure)) if may_be_beyond_the_end(&failure) => {
-                let found = match self.head().await {
-                    Err(none) if none.is_missing() => return Err(Trouble::Failed(none)),
-                    found => found.map_err(|_| Trouble::Failed(failure))?,
-                };
-                // Of nothing there is no range.
-                if found.size == 0 {
-                    return Ok(named(Bytes::new(), found));
-                }
-                self.ask(0..most.min(found.size), None).await?
-            }
-            answer => answer?,
-        };
-        let found = answer.meta.clone();
+        let found = self.head().await.map_err(Trouble::Failed)?;
         if found.size > longest {
             return Err(Trouble::Long { size: found.size, longest });
         }
-        if answer.range != (0..most.min(found.size)) {
-            return Err(Trouble::Short { size: found.size });
-        }
         let mut content = vec![0; found.size as usize];
-        let (front, back) = content.split_at_mut(answer.range.end as usize);
-        let pieces = [Piece { offset: 0, buffer: front }, Piece { offset: answer.range.end, buffer: back }];
-        let pieces = pieces.into_iter().filter(|piece| !piece.buffer.is_empty());
-        self.complete(answer, plan::requests(pieces, most)).await?;
-        Ok(named(content.into(), found))
+        let piece = Some(Piece { offset: 0, buffer: &mut content[..] }).filter(|piece| !piece.buffer.is_empty());
+        let requests = plan::requests(piece.into_iter(), self.traffic.read_size);
+        self.fetch_all(requests, &State::of(&found), None).await?;
+        let version = version(found.e_tag, found.version).unwrap_or_else(|| Version::of_content(&content));
+        Ok((content.into(), version))
     }
 
-    /// Gets the bytes of all requests. The answer to the first says which state it is; the others are of that one, or fail.
-    async fn complete(&self, first: Answer, requests: Vec<Request<'_>>) -> Result<(), Trouble> {
-        let state = State::of(&first.meta);
-        let mut first = Some(first);
-        let all = requests.into_iter().map(|request| self.fetch(request, &state, first.take()));
+    /// Gets the bytes of all requests, of one state. There may be an answer to the first already.
+    async fn fetch_all(
+        &self,
+        requests: Vec<Request<'_>>,
+        state: &State,
+        mut first: Option<Answer>,
+    ) -> Result<(), Trouble> {
+        let all = requests.into_iter().map(|request| self.fetch(request, state, first.take()));
         all.collect::<FuturesUnordered<_>>().try_collect().await
     }
 
@@ -161,17 +153,11 @@ impl Reading<'_> {
         }
     }
 
-    /// Asks for bytes of a state, all of which are there.
+    /// Asks for bytes of a state.
     async fn open(&self, range: Range<u64>, state: Option<&State>) -> Result<Answer, Trouble> {
-        let answer = self.ask(range.clone(), state).await?;
-        if answer.range == range { Ok(answer) } else { Err(Trouble::Short { size: answer.meta.size }) }
-    }
-
-    /// Asks for bytes of a state, as far as they are there.
-    async fn ask(&self, range: Range<u64>, state: Option<&State>) -> Result<Answer, Trouble> {
         let taken = self.budget.request().await;
         let options = GetOptions {
-            range: Some(GetRange::Bounded(range)),
+            range: Some(GetRange::Bounded(range.clone())),
             if_match: state.and_then(|state| state.e_tag.clone()),
             ..GetOptions::default()
         };
@@ -180,8 +166,14 @@ impl Reading<'_> {
             Err(failure) if state.is_some() && failure.is_refused() => return Err(Trouble::Changed),
             Err(failure) => return Err(Trouble::Failed(failure)),
         };
-        let is_another = state.is_some_and(|state| *state != State::of(&got.meta));
-        if is_another { Err(Trouble::Changed) } else { Ok(Answer::new(got, taken)) }
+        let found = State::of(&got.meta);
+        if state.is_some_and(|state| *state != found) {
+            return Err(Trouble::Changed);
+        }
+        if got.range != range {
+            return Err(Trouble::Short { size: got.meta.size });
+        }
+        Ok(Answer::new(found, got, taken))
     }
 
     /// Moves an answer into the buffers. An inner error is why it broke off.
@@ -213,20 +205,6 @@ impl Reading<'_> {
         }
     }
 }
-
-/// Some stores have no better answer to a range that starts beyond the end.
-fn may_be_beyond_the_end(failure: &Failure) -> bool {
-    !failure.is_missing() && matches!(failure.cause, Cause::Answer(_))
-}
-
-/// The content of an object, and what its state is called.
-fn named(content: Bytes, found: ObjectMeta) -> (Bytes, Version) {
-    let version = version(found.e_tag, found.version).unwrap_or_else(|| Version::of_content(&content));
-    (content, version)
-}
-
-/// So many bytes are asked for, at most, of an object whose size is not known.
-const FAR: u64 = 1 << 30;
 
 /// How many states of an object are tried to be read before somebody else replaces it.
 const STATES: usize = 4;
