@@ -41,7 +41,7 @@ impl Reading<'_> {
             self.check(&wanted, self.size().await?)?;
         }
         for _ in 0..STATES {
-            let trouble = match self.one_state(ranges).await {
+            let trouble = match self.one_state(ranges, None).await {
                 Ok(()) => return Ok(()),
                 Err(Trouble::Changed) => continue,
                 Err(trouble) => trouble,
@@ -97,15 +97,21 @@ impl Reading<'_> {
         wanted.iter().find(beyond).map_or(Ok(()), |&(offset, length)| Err(self.site.out_of_range(offset, length, size)))
     }
 
-    async fn one_state(&self, ranges: &mut [ReadRange<'_>]) -> Result<(), Trouble> {
+    /// Fills all buffers with bytes of this state; without one, of that which the first answer is of.
+    async fn one_state(&self, ranges: &mut [ReadRange<'_>], state: Option<State>) -> Result<(), Trouble> {
         let pieces = ranges.iter_mut().filter(|range| !range.buffer.is_empty());
         let pieces = pieces.map(|range| Piece { offset: range.offset, buffer: range.buffer });
         let requests = plan::requests(pieces, self.traffic.read_size);
         let Some(first) = requests.first() else { return Ok(()) };
-        // The first answer says which state it is; the others are of that one, or fail.
-        let answer = self.open(first.start..first.end, None).await?;
-        let state = answer.state.clone();
-        self.fetch_all(requests, &state, Some(answer)).await
+        let (state, mut answer) = match state {
+            Some(state) => (state, None),
+            None => {
+                let answer = self.open(first.start..first.end, None).await?;
+                (answer.state.clone(), Some(answer))
+            }
+        };
+        let all = requests.into_iter().map(|request| self.fetch(request, &state, answer.take()));
+        all.collect::<FuturesUnordered<_>>().try_collect().await
     }
 
     /// Looks first: some servers find out the version after they have begun to read, by reading the object again. If it is then what it was
@@ -116,22 +122,10 @@ impl Reading<'_> {
             return Err(Trouble::Long { size: found.size, longest });
         }
         let mut content = vec![0; found.size as usize];
-        let piece = Some(Piece { offset: 0, buffer: &mut content[..] }).filter(|piece| !piece.buffer.is_empty());
-        let requests = plan::requests(piece.into_iter(), self.traffic.read_size);
-        self.fetch_all(requests, &State::of(&found), None).await?;
+        let all = &mut [ReadRange { offset: 0, buffer: &mut content }];
+        self.one_state(all, Some(State::of(&found))).await?;
         let version = version(found.e_tag, found.version).unwrap_or_else(|| Version::of_content(&content));
         Ok((content.into(), version))
-    }
-
-    /// Gets the bytes of all requests, of one state. There may be an answer to the first already.
-    async fn fetch_all(
-        &self,
-        requests: Vec<Request<'_>>,
-        state: &State,
-        mut first: Option<Answer>,
-    ) -> Result<(), Trouble> {
-        let all = requests.into_iter().map(|request| self.fetch(request, state, first.take()));
-        all.collect::<FuturesUnordered<_>>().try_collect().await
     }
 
     /// Gets a request's bytes. An answer that breaks off is asked for again from there on.
