@@ -1,5 +1,7 @@
 //! What a transport must provide.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::{CollectiveError, Tag, TagSource};
@@ -25,6 +27,7 @@ use crate::{CollectiveError, Tag, TagSource};
 /// * **Departures.** Once a rank is gone (its handle was dropped, its process ended, the connection broke), receiving
 ///   from it returns [`CollectiveError::Gone`], at once, also for receivers that already wait, but only after all
 ///   messages that it sent under this tag were received.
+/// * **In common.** What [`in_common`](Self::in_common) gives was offered under that tag, by this rank or another.
 ///
 /// The suite in `conformance` (feature of the same name) has one check for each of these.
 pub trait Collective: Send + Sync {
@@ -69,6 +72,15 @@ pub trait Collective: Send + Sync {
     /// Whoever works with several threads draws the tags in an agreed order first and hands them to the threads.
     fn next_tag(&self) -> Tag {
         self.tags().draw()
+    }
+
+    /// Gives the ranks that are threads of one process the same object under a tag: what the first of them offers. For what makes their work
+    /// cheaper, not for what it needs: by default, and where ranks are processes, everybody gets what they offer.
+    ///
+    /// Whoever asks while another rank still holds the object gets that one. [`Exchange::in_common`](crate::Exchange::in_common) knows the type.
+    fn in_common(&self, tag: Tag, offer: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
+        let _ = tag;
+        offer
     }
 
     /// Tells the transport that this rank will receive nothing more under `tag`, so that it can free what still lies

@@ -1,5 +1,7 @@
 //! A job of one rank.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::threads::{ThreadGroup, ThreadRank};
@@ -51,6 +53,10 @@ impl Collective for SingleProcess {
 
     fn tags(&self) -> &TagSource {
         self.only.tags()
+    }
+
+    fn in_common(&self, tag: Tag, offer: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
+        self.only.in_common(tag, offer)
     }
 
     fn close(&self, tag: Tag) {

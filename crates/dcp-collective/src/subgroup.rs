@@ -1,6 +1,8 @@
 //! Some ranks of a larger collective.
 
+use std::any::Any;
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::{Collective, CollectiveError, Tag, TagSource};
@@ -87,6 +89,10 @@ impl Collective for Subgroup<'_> {
 
     fn tags(&self) -> &TagSource {
         &self.tags
+    }
+
+    fn in_common(&self, tag: Tag, offer: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
+        self.parent.0.in_common(tag, offer)
     }
 
     fn close(&self, tag: Tag) {

@@ -1,8 +1,9 @@
 //! The suite proves something only if it fails: each of these collectives breaks one clause, and that clause's check
 //! catches it, no other but where one clause needs the other.
 
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dcp_collective::conformance::{CLAUSES, Harness};
@@ -42,6 +43,8 @@ enum Fault {
     WrapsPositions,
     /// Gives all ranks one name.
     RepeatsLabels,
+    /// Has one object for all tags.
+    SharesAcrossTags,
 }
 
 /// What arrived and was not delivered yet.
@@ -165,6 +168,11 @@ impl Collective for Broken {
         &self.tags
     }
 
+    fn in_common(&self, tag: Tag, offer: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
+        let tag = if self.fault == Fault::SharesAcrossTags { UNUSED } else { tag };
+        self.inner.in_common(tag, offer)
+    }
+
     fn close(&self, tag: Tag) {
         *self.closed.lock().expect("no panic") = self.fault == Fault::ClosesEverything;
         self.inner.close(tag);
@@ -221,6 +229,7 @@ each_is_caught! {
     closing_everything: ClosesEverything => ["closing_a_tag_spares_the_others"];
     wrapped_positions: WrapsPositions => ["positions_out_of_range_are_refused"];
     repeated_labels: RepeatsLabels => ["positions_and_labels_are_distinct"];
+    one_object_for_all_tags: SharesAcrossTags => ["objects_in_common_keep_to_their_tag"];
 }
 
 /// How long a check waits for what never comes.

@@ -1,7 +1,9 @@
 //! One check for each clause of the contract on `Collective`.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -307,6 +309,24 @@ pub fn closing_a_tag_spares_the_others(harness: &Harness<'_>) -> Result<(), Viol
         rank.expect(1, C, b"sent")?;
         rank.collective.close(A);
         rank.expect(1, B, b"kept")
+    })
+}
+
+/// What ranks have in common under a tag was offered under that tag.
+///
+/// # Errors
+///
+/// When it was not.
+pub fn objects_in_common_keep_to_their_tag(harness: &Harness<'_>) -> Result<(), Violation> {
+    harness.check("objects_in_common_keep_to_their_tag", 3, |rank| {
+        let mut held: Vec<Arc<dyn Any + Send + Sync>> = Vec::new();
+        for tag in [A, B, C] {
+            let common = rank.collective.in_common(tag, Arc::new(tag));
+            let offered = common.downcast_ref::<Tag>();
+            ensure(offered == Some(&tag), || format!("what was offered under {offered:?} came back under {tag:?}"))?;
+            held.push(common);
+        }
+        Ok(())
     })
 }
 

@@ -51,6 +51,7 @@ pub const CLAUSES: &[(&str, Check)] = &[
     ("threads_do_not_hold_each_other_up", threads_do_not_hold_each_other_up),
     ("tags_agree_and_never_repeat", tags_agree_and_never_repeat),
     ("closing_a_tag_spares_the_others", closing_a_tag_spares_the_others),
+    ("objects_in_common_keep_to_their_tag", objects_in_common_keep_to_their_tag),
     ("an_exchange_runs", an_exchange_runs),
 ];
 
@@ -76,6 +77,7 @@ macro_rules! conformance {
             threads_do_not_hold_each_other_up,
             tags_agree_and_never_repeat,
             closing_a_tag_spares_the_others,
+            objects_in_common_keep_to_their_tag,
             an_exchange_runs,
         );
     };

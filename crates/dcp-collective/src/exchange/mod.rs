@@ -9,7 +9,9 @@ mod monitor;
 mod patience;
 mod verdict;
 
+use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -330,6 +332,30 @@ impl<'a> Exchange<'a> {
             coordinator::send_same(link, step, &value)?;
             Ok(value)
         })
+    }
+
+    /// What this rank has in common with the others that are threads of its process: all of them get what the first of them offers. Every rank by
+    /// itself gets its own offer. Sends nothing and waits for nobody; the object is shared for as long as somebody holds it.
+    ///
+    /// For what makes their work cheaper, such as a cache, and at most one object an exchange: by the type of the first all others know it.
+    ///
+    /// ```
+    /// # use std::{sync::{Arc, atomic::{AtomicU32, Ordering}}, time::Duration};
+    /// # use dcp_collective::{Exchange, StepError, ThreadGroup};
+    /// # for seen in ThreadGroup::run(4, |rank| {
+    /// let mut exchange = Exchange::new(&rank, 0, Duration::from_secs(60))?;
+    /// let count = exchange.in_common(Arc::new(AtomicU32::new(0)));
+    /// count.fetch_add(1, Ordering::SeqCst);
+    /// exchange.barrier("counted")?;
+    /// assert_eq!(count.load(Ordering::SeqCst), 4);
+    /// # exchange.finish();
+    /// # Ok::<_, dcp_collective::CollectiveError>(()) }) { seen.expect("no panic")?; }
+    /// # Ok::<(), dcp_collective::CollectiveError>(())
+    /// ```
+    #[must_use]
+    pub fn in_common<T: Any + Send + Sync>(&self, offer: Arc<T>) -> Arc<T> {
+        let common = self.link.collective.in_common(self.link.tag, Arc::clone(&offer) as _);
+        common.downcast().unwrap_or(offer)
     }
 
     /// Returns when all ranks are here.

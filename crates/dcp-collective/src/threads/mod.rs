@@ -1,11 +1,14 @@
 //! Ranks that are threads of one process.
 
+mod commons;
 mod mailbox;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
+use self::commons::Commons;
 use self::mailbox::Mailbox;
 use crate::{Collective, CollectiveError, Departure, Tag, TagSource};
 
@@ -29,8 +32,8 @@ impl ThreadGroup {
     /// ```
     #[allow(clippy::new_ret_no_self)] // there is no group apart from its ranks
     pub fn new(size: usize) -> Vec<ThreadRank> {
-        let mailboxes: Arc<[Mailbox]> = (0..size).map(|_| Mailbox::new(size)).collect();
-        (0..size).map(|rank| ThreadRank::new(rank, Arc::clone(&mailboxes))).collect()
+        let group = Arc::new(Group::new(size));
+        (0..size).map(|rank| ThreadRank::new(rank, Arc::clone(&group))).collect()
     }
 
     /// Runs `body` as each of `size` ranks, on threads of their own, and returns what they returned, in order of
@@ -56,7 +59,7 @@ impl ThreadGroup {
 
     /// The one rank of a group of one.
     pub(crate) fn only() -> ThreadRank {
-        ThreadRank::new(0, Arc::new([Mailbox::new(1)]))
+        ThreadRank::new(0, Arc::new(Group::new(1)))
     }
 }
 
@@ -66,18 +69,31 @@ impl ThreadGroup {
 #[derive(Debug)]
 pub struct ThreadRank {
     rank: usize,
-    mailboxes: Arc<[Mailbox]>,
+    group: Arc<Group>,
     tags: TagSource,
 }
 
+/// What the ranks share.
+#[derive(Debug)]
+struct Group {
+    mailboxes: Vec<Mailbox>,
+    commons: Commons,
+}
+
+impl Group {
+    fn new(size: usize) -> Self {
+        Self { mailboxes: (0..size).map(|_| Mailbox::new(size)).collect(), commons: Commons::default() }
+    }
+}
+
 impl ThreadRank {
-    fn new(rank: usize, mailboxes: Arc<[Mailbox]>) -> Self {
-        Self { rank, mailboxes, tags: TagSource::new() }
+    fn new(rank: usize, group: Arc<Group>) -> Self {
+        Self { rank, group, tags: TagSource::new() }
     }
 
     fn check(&self, position: usize) -> Result<&Mailbox, CollectiveError> {
-        let size = self.mailboxes.len();
-        self.mailboxes.get(position).ok_or(CollectiveError::NoSuchRank { position, size })
+        let size = self.group.mailboxes.len();
+        self.group.mailboxes.get(position).ok_or(CollectiveError::NoSuchRank { position, size })
     }
 }
 
@@ -87,7 +103,7 @@ impl Collective for ThreadRank {
     }
 
     fn size(&self) -> usize {
-        self.mailboxes.len()
+        self.group.mailboxes.len()
     }
 
     fn send(&self, to: usize, tag: Tag, message: Vec<u8>) -> Result<(), CollectiveError> {
@@ -98,7 +114,7 @@ impl Collective for ThreadRank {
     fn recv(&self, from: usize, tag: Tag, until: Instant) -> Result<Vec<u8>, CollectiveError> {
         self.check(from)?;
         let rank = self.label(from);
-        match self.mailboxes[self.rank].take(from, tag, until) {
+        match self.group.mailboxes[self.rank].take(from, tag, until) {
             Ok(Some(message)) => Ok(message),
             Ok(None) => Err(CollectiveError::TimedOut { rank }),
             Err(why) => Err(CollectiveError::Gone { rank, why }),
@@ -109,17 +125,21 @@ impl Collective for ThreadRank {
         &self.tags
     }
 
+    fn in_common(&self, tag: Tag, offer: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
+        self.group.commons.get(tag, offer)
+    }
+
     fn close(&self, tag: Tag) {
-        self.mailboxes[self.rank].clear(tag);
+        self.group.mailboxes[self.rank].clear(tag);
     }
 }
 
 impl Drop for ThreadRank {
     fn drop(&mut self) {
         let why = if thread::panicking() { Departure::Panicked } else { Departure::Left };
-        for mailbox in self.mailboxes.iter() {
+        for mailbox in self.group.mailboxes.iter() {
             mailbox.note_departure(self.rank, why);
         }
-        self.mailboxes[self.rank].clear_all();
+        self.group.mailboxes[self.rank].clear_all();
     }
 }
