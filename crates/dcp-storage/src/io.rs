@@ -3,12 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::{StorageError, StoreTraits};
+use crate::{Commons, StorageError, StoreTraits};
 
 /// How I/O is done: on how many threads, with how much memory, and who is told of progress.
 ///
@@ -21,6 +21,7 @@ pub struct Io<'p> {
     progress: &'p (dyn Fn(u64) + Send + Sync),
     verify: Verify,
     most_buffered: u64,
+    commons: Option<Arc<Commons>>,
 }
 
 /// A buffer has room for some elements, whatever a store says.
@@ -66,6 +67,7 @@ impl Io<'static> {
             progress: &|_| {},
             verify: Verify::default(),
             most_buffered: u64::MAX,
+            commons: None,
         })
     }
 }
@@ -88,8 +90,8 @@ impl<'p> Io<'p> {
     /// The same, telling how many bytes have moved, now and then and from any thread.
     #[must_use]
     pub fn with_progress<'q>(self, progress: &'q (dyn Fn(u64) + Send + Sync)) -> Io<'q> {
-        let Self { handle, threads, verify, most_buffered, .. } = self;
-        Io { handle, threads, progress, verify, most_buffered }
+        let Self { handle, threads, verify, most_buffered, commons, .. } = self;
+        Io { handle, threads, progress, verify, most_buffered, commons }
     }
 
     /// The same with less memory for reads than the store asks for, in bytes per thread.
@@ -97,6 +99,18 @@ impl<'p> Io<'p> {
     pub fn with_read_buffer(mut self, most: u64) -> Self {
         self.most_buffered = most;
         self
+    }
+
+    /// The same, reading together with others: with all to whom the same is given for one load of one checkpoint.
+    #[must_use]
+    pub fn with_commons(mut self, commons: Arc<Commons>) -> Self {
+        self.commons = Some(commons);
+        self
+    }
+
+    /// What this reads together with others.
+    pub(crate) fn commons(&self) -> Option<&Arc<Commons>> {
+        self.commons.as_ref()
     }
 
     /// The most bytes that a read asks for at a time where they go through a buffer.

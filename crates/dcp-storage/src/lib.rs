@@ -1,6 +1,7 @@
 //! The storage traits of distributed checkpoints, and what joins them.
 
 mod checksum;
+mod commons;
 mod composed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -22,6 +23,7 @@ mod whole;
 mod writer;
 
 pub use checksum::Checksum;
+pub use commons::Commons;
 pub use composed::{ComposedReader, ComposedWriter, Kept, Leftover, LeftoverKind, Leftovers, ResumableSave, recognise};
 pub use error::StorageError;
 pub use format::{

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct ReadReport {
     /// Bytes of tensors and values that were asked for.
     pub needed: u64,
-    /// Bytes that were read for them; of what is encoded, the encoded ones.
+    /// Bytes that were read for them; of what is encoded, the encoded ones. What ranks of one process [read together](crate::Commons) counts
+    /// for the one that read it.
     pub read: u64,
     /// Of the bytes asked for, those whose checksum was compared, at least.
     pub verified: u64,

@@ -1,12 +1,13 @@
 //! Whatever lies in whatever order: it is put in order in buffers of a size that does not depend on it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use dcp_storage::{
-    BlockChecks, Checksum, Decoded, Decoder, Io, Layers, Layout, Locator, PostStep, StorageError, StoreTraits, Stream,
-    StreamCodec, StreamTransform, Transforms, Verify, Zstd,
+    BlockChecks, Checksum, Commons, Decoded, Decoder, Io, Layers, Layout, Locator, PostStep, StorageError, StoreTraits,
+    Stream, StreamCodec, StreamTransform, Transforms, Verify, Zstd,
 };
-use dcp_types::{DType, DataError, DataSink, Dest, ReadItem, ViewMut};
+use dcp_types::{DType, DataError, DataSink, Dest, ReadItem, Region, ViewMut};
 
 use peak_alloc::PeakAlloc;
 use support::{Place, extent, noise, path, strided, tensor};
@@ -66,6 +67,32 @@ fn streams_are_decoded_in_constant_memory() {
         within(BUFFER, || into(&place, &[COLUMNS, 1], &mut memory));
         within(BUFFER, || into(&place, &[1, ROWS], &mut memory));
         within(BUFFER, || read(&place, Dest::Discard));
+    }
+}
+
+/// What ranks of one process read together has a bound of its own, however many they are and however much they want.
+#[test]
+fn what_is_read_together_is_bounded() {
+    let _alone = alone();
+    const RANKS: u64 = 4;
+    const TALL: u64 = 3 * ROWS;
+    let payload = noise(3 * BYTES);
+    let whole = tensor(DType::Float64, &[TALL, COLUMNS]);
+    for verify in [Verify::Covered, Verify::All] {
+        let entries = vec![(whole.clone(), extent(0, &payload, strided(0, &[COLUMNS, 1]), 1 << 16))];
+        let place = Place::with(&payload, entries, StoreTraits::default()).verify(verify).together();
+        let mut memory: Vec<_> = (0..RANKS).map(|_| vec![0; 3 * BYTES / 64]).collect();
+        let columns = |rank| Region::new([0, rank * COLUMNS / 64], [TALL, COLUMNS / 64]).expect("region");
+        let buffers = RANKS as usize * 2 * (BUFFER + (64 << 10));
+        within(Commons::MEMORY as usize + buffers, || {
+            thread::scope(|scope| {
+                for (rank, memory) in (0..RANKS).zip(&mut memory) {
+                    let (place, region) = (&place, columns(rank));
+                    let view = ViewMut::from_bytes(DType::Float64, region.sizes(), memory).expect("view");
+                    scope.spawn(|| place.read(vec![(place.part(0, region), Dest::Memory(view))]).expect("reads"));
+                }
+            });
+        });
     }
 }
 

@@ -104,6 +104,8 @@ proptest! {
         case.save(&place).expect("saves");
         let checkpoint = Checkpoint::open(place).expect("opens");
         let (reads, report) = watched(&case, &store, Verify::Covered);
+        // A rank may read what lies between its own runs for others as well, who read less for it.
+        let mut allowed = 0;
         for (position, (rank, numbers)) in report.ranks.iter().enumerate() {
             check_numbers(&reads[position], numbers);
             let (mut needed, mut extra) = (0, 0);
@@ -118,11 +120,13 @@ proptest! {
                 }
             }
             prop_assert_eq!(numbers.needed, needed);
-            prop_assert!((needed..=needed + extra).contains(&numbers.read), "{:?}, {} allowed", numbers, extra);
+            allowed += needed + extra;
             if extra == 0 {
+                prop_assert_eq!(numbers.read, needed);
                 check_once(&reads[position]);
             }
         }
+        prop_assert!(report.total().read <= allowed, "{:?}, {} allowed", report.total(), allowed);
     }
 
     #[test]

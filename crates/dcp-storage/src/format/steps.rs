@@ -43,6 +43,11 @@ impl Steps {
         Ok(Self { element: dtype.size(), all: all.collect::<Result<_, _>>()? })
     }
 
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Bytes must come in multiples of this, counted from the first element.
     pub(crate) fn unit(&self) -> u64 {
         if self.all.is_empty() { 1 } else { self.element }

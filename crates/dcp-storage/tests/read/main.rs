@@ -7,3 +7,4 @@ mod random;
 mod steps;
 mod streams;
 mod support;
+mod together;

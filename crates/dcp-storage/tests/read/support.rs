@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use dcp_storage::conformance::block_on;
 use dcp_storage::{
-    Ask, BlockChecks, Checksum, ComposedReader, Extent, FileLayout, Format, Generation, Io, Layout, Locator,
+    Ask, BlockChecks, Checksum, Commons, ComposedReader, Extent, FileLayout, Format, Generation, Io, Layout, Locator,
     MemoryStore, ObjectMeta, OpenedCheckpoint, Precondition, ReadRange, ReadReport, Reply, Step, StorageError,
     StorageReader, Store, StorePath, StoreTraits, Upload, Verify, Version, WrittenFile,
 };
@@ -45,6 +45,7 @@ impl Place {
             reads: Mutex::default(),
             calls: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
+            before: OnceLock::new(),
         });
         let shape = |kind: &EntryKind| match kind {
             EntryKind::Tensor(tensor) => tensor.shape.dims().to_vec(),
@@ -89,6 +90,12 @@ impl Place {
 
     pub(crate) fn read(&self, wanted: Vec<(ReadItem, Dest<'_>)>) -> Result<ReadReport, StorageError> {
         block_on(self.reader.read_data(wanted, &self.io))
+    }
+
+    /// All who read from here do so together.
+    pub(crate) fn together(mut self) -> Self {
+        self.io = self.io.with_commons(Arc::new(Commons::new()));
+        self
     }
 
     /// Reads an item into row-major memory.
@@ -268,6 +275,18 @@ pub(crate) struct Watch {
     reads: Mutex<Vec<Range<u64>>>,
     calls: AtomicUsize,
     under_way: AtomicUsize,
+    before: OnceLock<Before>,
+}
+
+/// What happens before bytes are read, on the thread that reads them.
+struct Before(Box<Hook>);
+
+type Hook = dyn Fn(&[Range<u64>]) -> Result<(), StorageError> + Send + Sync;
+
+impl std::fmt::Debug for Before {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Before")
+    }
 }
 
 impl Watch {
@@ -281,6 +300,11 @@ impl Watch {
     /// How often the store has been called to read since this was asked last.
     pub(crate) fn calls(&self) -> usize {
         self.calls.swap(0, Ordering::Relaxed)
+    }
+
+    /// Has something happen before every read from now on.
+    pub(crate) fn before(&self, what: impl Fn(&[Range<u64>]) -> Result<(), StorageError> + Send + Sync + 'static) {
+        self.before.set(Before(Box::new(what))).expect("said once");
     }
 
     /// How many reads have begun and not ended.
@@ -314,7 +338,11 @@ impl Store for Watch {
 
     async fn read(&self, path: &StorePath, ranges: &mut [ReadRange<'_>]) -> Result<(), StorageError> {
         let range = |range: &ReadRange<'_>| range.offset..range.offset + range.buffer.len() as u64;
-        self.reads.lock().unwrap_or_else(PoisonError::into_inner).extend(ranges.iter().map(range));
+        let wanted: Vec<_> = ranges.iter().map(range).collect();
+        if let Some(Before(before)) = self.before.get() {
+            before(&wanted)?;
+        }
+        self.reads.lock().unwrap_or_else(PoisonError::into_inner).extend(wanted);
         self.calls.fetch_add(1, Ordering::Relaxed);
         self.under_way.fetch_add(1, Ordering::Relaxed);
         let mut others_went_on = false;

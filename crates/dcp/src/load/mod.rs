@@ -7,7 +7,7 @@ use dcp_collective::{Collective, Exchange, Progress};
 use dcp_default_planner::DefaultLoadPlanner;
 use dcp_planner::{EntrySet, LoadPlan, LoadPlanner, Problem, cut_target};
 use dcp_stateful::Stateful;
-use dcp_storage::{ComposedReader, Format, Io, ReadReport, StorageError, StorageReader, Verify};
+use dcp_storage::{Commons, ComposedReader, Format, Io, ReadReport, StorageError, StorageReader, Verify};
 use dcp_types::{
     Dest, Digest, FlatTarget, Loaded, LoadedLeaf, Metadata, ReadItem, ReadWhat, StatePath, StateTarget, TargetLeaf,
     flatten_target, unflatten,
@@ -152,6 +152,8 @@ impl<'a> Loader<'a> {
     ) -> Result<(Loaded, LoadReport), Error> {
         let start = Instant::now();
         let Opened { reader, io, metadata, overhead } = open(exchange, || Ok((reader()?, self.io()?)))?;
+        let io =
+            if members.labels.len() > 1 { io.with_commons(exchange.in_common(Arc::new(Commons::new()))) } else { io };
         let (plan, flat) = self.plan(exchange, members, &metadata, || Ok(flatten_target(target()?)?))?;
         let mut loaded = None;
         let ranks = exchange.all_reduce(

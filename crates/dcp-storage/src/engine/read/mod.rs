@@ -9,6 +9,7 @@
 //! what is encoded ([`stream`]).
 
 mod batch;
+mod common;
 mod encoded;
 mod fetch;
 mod gather;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 
 use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
 
+use crate::commons::Member;
 use crate::format::Steps;
 use crate::{Io, Locator, ReadReport, StorageError, Store, StorePath, Verify};
 
@@ -56,7 +58,7 @@ pub(crate) struct Wanted<'a> {
 /// Reads everything that is wanted.
 pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> Result<ReadReport, StorageError> {
     let sizes = Sizes::new(&store.traits(), io, bytes_of(&wanted));
-    let (mut work, mut streams) = (Work::new(store.location(), sizes, io.verify()), Streams::default());
+    let (mut work, mut streams) = (Work::new(store.location(), sizes, io), Streams::default());
     let mut chunks = HashSet::new();
     for Wanted { fqn, item, dtype, locator, dest } in wanted {
         let mut count = |file: &StorePath, offset, length| {
@@ -83,15 +85,19 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
         }
     }
     let Work { mut report, tasks, extents, .. } = work;
-    let (mut straight, mut others, mut sinks) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut straight, mut common, mut others, mut sinks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for task in tasks.into_iter().chain(streams.tasks()) {
         match task {
             Task::Straight(read) => straight.push(read),
+            Task::Common(read) => common.push(read),
             task if task.feeds_sink() => sinks.push(task),
             task => others.push(task),
         }
     }
     others.extend(straight::join(straight, &sizes).into_iter().map(Task::Straight));
+    // All ranks go through the files in the same order, so that they meet.
+    common.sort_by(|a, b| a.place().cmp(&b.place()));
+    let others = common.into_iter().map(Task::Common).chain(others).collect();
     // A sink may block its thread until somebody takes what it has. What else that thread had begun would stand still with it, and keep what a
     // store gives out only so often, as requests, from those for whom the sink waits.
     for tasks in [others, sinks] {
@@ -132,6 +138,7 @@ struct Work<'a> {
     location: String,
     sizes: Sizes,
     verify: Verify,
+    member: Option<Arc<Member>>,
     report: ReadReport,
     extents: Vec<Arc<Extent>>,
     tasks: Vec<Task<'a>>,
@@ -140,9 +147,10 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(location: String, sizes: Sizes, verify: Verify) -> Self {
+    fn new(location: String, sizes: Sizes, io: &Io<'_>) -> Self {
         let (report, extents, tasks, through) = Default::default();
-        Self { location, sizes, verify, report, extents, tasks, through }
+        let member = io.commons().map(Member::new);
+        Self { location, sizes, verify: io.verify(), member, report, extents, tasks, through }
     }
 
     fn add(
@@ -187,7 +195,7 @@ impl<'a> Work<'a> {
         }
         let extent = Arc::new(Extent::new(fqn, self.location.clone(), located, needed, steps, checking));
         self.extents.push(Arc::clone(&extent));
-        let piece = Piece { extent, grid, order, region, dtype };
+        let piece = Piece { extent, grid, order, region, dtype, member: self.member.clone() };
         self.tasks.extend(piece.tasks(dest, &self.sizes)?);
         Ok(())
     }

@@ -1,13 +1,16 @@
 //! Moves runs of a payload into memory, straight or through a buffer.
 
+use std::sync::Arc;
+
 use dcp_types::{DataError, ViewMut};
 
 use super::batch::{Batch, RANGES};
 use super::fetch::fetch;
-use super::runs::FileRuns;
+use super::runs::{FileRuns, Pieces};
 use super::sizes::Sizes;
 use super::target::{Delivery, Target};
 use super::verify::{Extent, Verifier};
+use crate::commons::{Lent, Turn, Want};
 use crate::{Io, ReadRange, ReadReport, StorageError, Store};
 
 /// Spans of memory shorter than this are not worth a range of their own.
@@ -45,18 +48,17 @@ impl<'a> Reading<'a> {
 
     /// Reads runs into a target that takes just as many bytes.
     pub(super) async fn fill(&mut self, runs: FileRuns, target: Target<'_>) -> Result<(), StorageError> {
-        let gap = if runs.length() < self.sizes.exact_run { self.sizes.coalesce_gap } else { 0 };
         // Short runs with small gaps are better read as one, and widened reads do not end where the memory does.
         let direct = match self.extent.widen {
             true => runs.is_whole_blocks(self.extent),
-            false => runs.gap() >= gap || runs.count() == 1,
+            false => runs.count() == 1 || !self.sizes.are_read_as_one(&runs),
         };
         match target {
             Target::View(view) if direct => match self.spans(view) {
                 Ok(spans) => self.direct(runs, spans).await,
-                Err(view) => self.buffered(runs, Delivery::View(view, 0), gap).await,
+                Err(view) => self.buffered(runs.pieces(), Delivery::View(view, 0)).await,
             },
-            other => self.buffered(runs, other.into(), gap).await,
+            other => self.buffered(runs.pieces(), other.into()).await,
         }
     }
 
@@ -92,25 +94,21 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads through a buffer: gaps are skipped, edges are widened, and what comes out is delivered in order.
-    async fn buffered(&mut self, runs: FileRuns, mut delivery: Delivery<'_>, gap: u64) -> Result<(), StorageError> {
-        let (widen, block) = (self.extent.widen, self.extent.block());
+    pub(super) async fn buffered(&mut self, runs: Pieces, mut delivery: Delivery<'_>) -> Result<(), StorageError> {
+        let gap = if runs.length() < self.sizes.exact_run { self.sizes.coalesce_gap } else { 0 };
         let room = self.read_buffer();
-        let capacity = if widen { room.max(2 * block) } else { room };
-        let (length, unit) = (runs.length(), self.extent.steps.unit());
+        let capacity = if self.extent.widen { room.max(2 * self.extent.block()) } else { room };
+        let unit = self.extent.steps.unit();
         let mut batch = Batch::default();
-        for start in runs.starts() {
-            let (mut from, end) = (start, start + length);
+        for (start, end) in runs {
+            let mut from = start;
             while from < end {
                 // A piece of a run that fits a buffer even when it is widened by a block on either side.
                 let edge = (from / capacity + 1) * capacity;
                 let to = if end - from > capacity / 2 { end.min(edge).min(from + capacity / 2) } else { end };
                 // No element is cut that something is to be done to.
                 let to = start + (to - start).next_multiple_of(unit);
-                let cover = if widen {
-                    (from / block * block, to.next_multiple_of(block).min(self.extent.length))
-                } else {
-                    (from, to)
-                };
+                let cover = self.extent.cover((from, to));
                 if !batch.add(cover, (from, to), gap, capacity) {
                     self.deliver(&mut batch, &mut delivery).await?;
                     batch.add(cover, (from, to), gap, capacity);
@@ -165,6 +163,32 @@ impl<'a> Reading<'a> {
     /// How many bytes are read at a time through a buffer.
     pub(super) fn read_buffer(&self) -> u64 {
         self.sizes.buffer
+    }
+
+    /// Bytes that others want as well: as somebody has read them, or reads them for all. None if this rank had better read by itself.
+    pub(super) async fn in_common(&mut self, want: Want) -> Result<Option<Arc<Lent>>, StorageError> {
+        let wanted = want.range();
+        match want.turn().await {
+            Turn::Alone => Ok(None),
+            Turn::Take(lent) => {
+                self.extent.took_unverified(lent.unverified());
+                self.io.advance(wanted.end - wanted.start);
+                Ok(Some(lent))
+            }
+            Turn::Read(mut errand) => {
+                let (mut offset, memory) = errand.room();
+                let (from, to) = (offset - self.extent.offset, offset - self.extent.offset + memory.len() as u64);
+                let mut ranges = Vec::new();
+                for buffer in memory.chunks_mut(self.extent.step() as usize) {
+                    let length = buffer.len() as u64;
+                    ranges.push(ReadRange { offset, buffer });
+                    offset += length;
+                }
+                self.fetch(&mut ranges).await?;
+                self.verifier.close()?;
+                Ok(Some(errand.done(self.extent.unverified(from, to))))
+            }
+        }
     }
 
     /// Reads bytes as they lie.

@@ -3,6 +3,7 @@
 use super::verify::Extent;
 
 /// Runs of equal length at ascending offsets, in bytes.
+#[derive(Clone)]
 pub(super) enum FileRuns {
     One { start: u64, length: u64 },
     Many { runs: dcp_types::Runs, element: u64, base: u64 },
@@ -51,11 +52,66 @@ impl FileRuns {
         })
     }
 
+    /// The runs, to be taken piece by piece.
+    pub(super) fn pieces(self) -> Pieces {
+        let length = self.length();
+        let mut pieces = Pieces { now: (0, 0), length, starts: self.starts() };
+        pieces.go_on();
+        pieces
+    }
+
     /// The start of each run, in ascending order.
     pub(super) fn starts(self) -> Box<dyn Iterator<Item = u64> + Send> {
         match self {
             Self::One { start, .. } => Box::new(std::iter::once(start)),
             Self::Many { runs, element, base } => Box::new(runs.map(move |start| base + start * element)),
         }
+    }
+}
+
+/// What is left of runs, in ascending order.
+pub(super) struct Pieces {
+    /// The run that is next, or what is left of it; empty at the end.
+    now: (u64, u64),
+    length: u64,
+    starts: Box<dyn Iterator<Item = u64> + Send>,
+}
+
+impl Pieces {
+    /// How long the runs are.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Where the next piece starts.
+    pub(super) fn start(&self) -> Option<u64> {
+        let (from, to) = self.now;
+        (from < to).then_some(from)
+    }
+
+    /// The next piece that starts before `edge`, as far as there.
+    pub(super) fn before(&mut self, edge: u64) -> Option<(u64, u64)> {
+        let (from, to) = self.now;
+        if from >= edge.min(to) {
+            return None;
+        }
+        if to <= edge {
+            self.go_on();
+            return Some((from, to));
+        }
+        self.now.0 = edge;
+        Some((from, edge))
+    }
+
+    fn go_on(&mut self) {
+        self.now = self.starts.next().map_or((0, 0), |start| (start, start + self.length));
+    }
+}
+
+impl Iterator for Pieces {
+    type Item = (u64, u64);
+
+    fn next(&mut self) -> Option<(u64, u64)> {
+        self.before(u64::MAX)
     }
 }

@@ -1,5 +1,6 @@
 //! How much is read at a time.
 
+use super::runs::FileRuns;
 use crate::{Io, StoreTraits};
 
 /// What a [store](StoreTraits) asks for, settled for one call.
@@ -30,5 +31,10 @@ impl Sizes {
         let longest = (share / TURNS).min(traits.longest_read).max(traits.read_size).clamp(1, 1 << 40);
         let joined = share.clamp(exact_run.min(longest), longest);
         Self { in_flight, coalesce_gap, exact_run, longest, joined, buffer: io.read_buffer(traits) }
+    }
+
+    /// Whether runs are read with what lies between them.
+    pub(super) fn are_read_as_one(&self, runs: &FileRuns) -> bool {
+        runs.length() < self.exact_run && runs.gap() <= self.coalesce_gap
     }
 }

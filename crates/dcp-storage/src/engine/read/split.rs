@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dcp_types::{DType, Dest, Region, TypesError, ViewMut};
 
+use super::common::{self, Common};
 use super::gather::{self, Gathered};
 use super::layout::{Grid, Order};
 use super::runs::FileRuns;
@@ -14,6 +15,7 @@ use super::target::Target;
 use super::task::Task;
 use super::verify::Extent;
 use crate::StorageError;
+use crate::commons::Member;
 
 /// The most tasks that read through one extent.
 const MOST_TASKS: u64 = 1 << 16;
@@ -26,6 +28,8 @@ pub(super) struct Piece {
     pub(super) region: Region,
     /// `None` for values.
     pub(super) dtype: Option<DType>,
+    /// For what ranks of this process read together.
+    pub(super) member: Option<Arc<Member>>,
 }
 
 impl Piece {
@@ -53,7 +57,7 @@ impl Piece {
     }
 
     fn sink<'a>(self, sink: Box<dyn dcp_types::DataSink + 'a>) -> Result<Task<'a>, StorageError> {
-        let Self { extent, grid, order, region, dtype } = self;
+        let Self { extent, grid, order, region, dtype, .. } = self;
         match (order, dtype) {
             (Order::Permuted(order), Some(dtype)) => {
                 let grid = grid.permuted(&order);
@@ -70,7 +74,7 @@ impl Piece {
     }
 
     fn memory<'a>(self, view: ViewMut<'a>, sizes: &Sizes) -> Result<Vec<Task<'a>>, TypesError> {
-        let Self { extent, grid, order, region, .. } = self;
+        let Self { extent, grid, order, region, member, .. } = self;
         let (grid, region, view) = match order {
             Order::Permuted(order) => (grid.permuted(&order), region.permute(&order)?, view.permute(&order)?),
             Order::Rows => (grid, region, view),
@@ -79,9 +83,9 @@ impl Piece {
         match grid.runs(&region)?.single() {
             Some((start, _)) => match view.into_bytes() {
                 Ok(bytes) => Ok(flat(&extent, start, bytes, sizes)),
-                Err(view) => boxes(&extent, &grid, region, view, sizes),
+                Err(view) => boxes(&extent, &grid, region, view, sizes, member.as_ref()),
             },
-            None => boxes(&extent, &grid, region, view, sizes),
+            None => boxes(&extent, &grid, region, view, sizes, member.as_ref()),
         }
     }
 }
@@ -141,6 +145,7 @@ fn boxes<'a>(
     region: Region,
     view: ViewMut<'a>,
     sizes: &Sizes,
+    member: Option<&Arc<Member>>,
 ) -> Result<Vec<Task<'a>>, TypesError> {
     let cut = |region: &Region| {
         let bytes = bytes_to_read(&grid.runs(region)?, sizes);
@@ -153,16 +158,17 @@ fn boxes<'a>(
     };
     let task = |(region, view)| {
         let (extent, runs) = (Arc::clone(extent), grid.runs(&region)?);
-        Ok(Task::Runs { extent, runs, target: Target::View(view) })
+        Ok(match member.filter(|_| common::is_worth_it(&extent, &runs, sizes)) {
+            Some(member) => Task::Common(Common::new(member, extent, runs, view, sizes)),
+            None => Task::Runs { extent, runs, target: Target::View(view) },
+        })
     };
     pieces(region, view, cut)?.into_iter().map(task).collect()
 }
 
 /// About how many bytes are read for a region: short runs with small gaps are read with what lies between them.
 fn bytes_to_read(runs: &FileRuns, sizes: &Sizes) -> u64 {
-    let (length, gap) = (runs.length(), runs.gap());
-    let is_read_as_one = length < sizes.exact_run && gap <= sizes.coalesce_gap;
-    runs.count() * if is_read_as_one { length + gap } else { length }
+    runs.count() * if sizes.are_read_as_one(runs) { runs.length() + runs.gap() } else { runs.length() }
 }
 
 /// Boxes whose spans are worth a task each.

@@ -94,6 +94,27 @@ impl Extent {
         StorageError::Destination { fqn: self.fqn.clone(), source: fault.into() }
     }
 
+    /// What is read for bytes that are wanted.
+    pub(super) fn cover(&self, (from, to): (u64, u64)) -> (u64, u64) {
+        if !self.widen {
+            return (from, to);
+        }
+        let block = self.block();
+        (from / block * block, to.next_multiple_of(block).min(self.length))
+    }
+
+    /// How many bytes of those between two places in it belong to blocks of which some are missing there.
+    pub(super) fn unverified(&self, from: u64, to: u64) -> u64 {
+        let block = self.block();
+        let end = if to == self.length { to } else { to / block * block };
+        (to - from) - end.saturating_sub(from.next_multiple_of(block))
+    }
+
+    /// So many bytes were taken from who could not verify them.
+    pub(super) fn took_unverified(&self, bytes: u64) {
+        self.unverified.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// The size of a checksum block; 1 where nothing is checked.
     pub(super) fn block(&self) -> u64 {
         self.checks.as_ref().map_or(1, |checks| checks.block)

@@ -1,0 +1,161 @@
+use std::ops::Range;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use super::{Commons, Errand, Lent, Member, Place, Turn, Want};
+use crate::StorePath;
+
+const MOST: u64 = Commons::MEMORY / Commons::PART;
+
+fn member(commons: &Arc<Commons>) -> Arc<Member> {
+    Member::new(commons)
+}
+
+/// A wish for bytes of a part, by number, all of which would be read alone.
+fn want(member: &Arc<Member>, part: u64, range: Range<u64>) -> Want {
+    let place = Place { file: StorePath::parse("data").expect("a name"), offset: part * Commons::PART, block: 1 };
+    let range = place.offset + range.start..place.offset + range.end;
+    let alone = range.end - range.start;
+    Want::new(member, place, range, alone)
+}
+
+async fn errand(want: Want) -> Errand {
+    match want.turn().await {
+        Turn::Read(errand) => errand,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn taken(want: Want) -> Arc<Lent> {
+    match want.turn().await {
+        Turn::Take(lent) => lent,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Reads nothing but the places of the bytes, from the part's first on.
+fn read(mut errand: Errand) -> Arc<Lent> {
+    let (offset, memory) = errand.room();
+    (offset..).zip(memory).for_each(|(at, byte)| *byte = at as u8);
+    errand.done(0)
+}
+
+fn assert_is_empty(commons: &Commons) {
+    let parts = commons.lock();
+    assert_eq!((parts.wanted(), parts.unused()), (0, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_reads_for_all_who_want_it() {
+    let commons = Arc::new(Commons::new());
+    let [first, second, third] = [0..100, 50..200, 20..30].map(|range| want(&member(&commons), 0, range));
+    let mut errand = errand(first).await;
+    assert_eq!((errand.room().0, errand.room().1.len()), (0, 200));
+    let mut second = Box::pin(second.turn());
+    assert!((&mut second).now_or_never().is_none());
+    let lent = read(errand);
+    assert_eq!(lent.bytes(10..13), [10, 11, 12]);
+    let Some(Turn::Take(same)) = (&mut second).now_or_never() else { panic!("it is there") };
+    assert_eq!(same.bytes(198..200), [198, 199]);
+    assert_eq!(taken(third).await.bytes(20..21), [20]);
+    drop((lent, same, second));
+    assert_is_empty(&commons);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_else_wants_is_read_alone() {
+    let commons = Arc::new(Commons::new());
+    let one = member(&commons);
+    // Two ranks at the two ends of a part: all of it would be more than the two.
+    let wants = [want(&one, 0, 0..100), want(&one, 1, 0..100), want(&member(&commons), 1, 900..1000)];
+    for want in wants {
+        assert!(matches!(want.turn().await, Turn::Alone));
+    }
+    assert_is_empty(&commons);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_late_for_more_reads_alone() {
+    let commons = Arc::new(Commons::new());
+    let [first, second] = [0..100, 0..100].map(|range| want(&member(&commons), 0, range));
+    drop(read(errand(first).await));
+    assert!(matches!(want(&member(&commons), 0, 50..101).turn().await, Turn::Alone));
+    taken(want(&member(&commons), 0, 50..100)).await;
+    taken(second).await;
+    assert_is_empty(&commons);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_gives_up_another_reads() {
+    let commons = Arc::new(Commons::new());
+    let [first, second, third] = [0..100, 0..100, 0..100].map(|range| want(&member(&commons), 0, range));
+    let given_up = errand(first).await;
+    let mut second = Box::pin(second.turn());
+    assert!((&mut second).now_or_never().is_none());
+    drop(given_up);
+    let Some(Turn::Read(next)) = (&mut second).now_or_never() else { panic!("it is its turn") };
+    drop((read(next), second));
+    taken(third).await;
+    assert_is_empty(&commons);
+}
+
+/// The last one who waits for another to read, or for memory, goes on when nobody else wants it any more.
+#[tokio::test(start_paused = true)]
+async fn who_is_left_alone_hears_of_it() {
+    let commons = Arc::new(Commons::new());
+    let [first, second, third] = [0..100, 0..100, 0..100].map(|range| want(&member(&commons), 0, range));
+    let given_up = errand(first).await;
+    let mut second = Box::pin(second.turn());
+    assert!((&mut second).now_or_never().is_none());
+    drop((given_up, third));
+    assert!(matches!((&mut second).now_or_never(), Some(Turn::Alone)));
+    drop(second);
+    assert_is_empty(&commons);
+}
+
+#[tokio::test(start_paused = true)]
+async fn memory_is_bounded_and_used_again() {
+    let commons = Arc::new(Commons::new());
+    let (one, other) = (member(&commons), member(&commons));
+    let whole = 0..Commons::PART;
+    let wants = (0..=MOST).map(|part| (want(&one, part, whole.clone()), want(&other, part, whole.clone())));
+    let (mut ones, others): (Vec<_>, Vec<_>) = wants.unzip();
+    let last = ones.pop().expect("one more");
+    for want in ones {
+        read(errand(want).await);
+    }
+    let mut last = Box::pin(last.turn());
+    assert!((&mut last).now_or_never().is_none(), "there is no memory left");
+    let mut others = others.into_iter();
+    taken(others.next().expect("the first")).await;
+    let Some(Turn::Read(mut errand)) = (&mut last).now_or_never() else { panic!("there is memory again") };
+    assert_eq!(errand.room().0, MOST * Commons::PART);
+    drop((errand, others, last));
+    assert_is_empty(&commons);
+}
+
+/// Time passes by itself where nothing else can happen.
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_once_for_nothing_goes_on_alone() {
+    let commons = Arc::new(Commons::new());
+    let (one, other) = (member(&commons), member(&commons));
+    let ours: Vec<Want> = (0..3).map(|part| want(&one, part, 0..100)).collect();
+    let theirs: Vec<Want> = (0..3).map(|part| want(&other, part, 0..100)).collect();
+    let mut ours = ours.into_iter().map(Want::turn);
+    let mut next = || ours.next().expect("three");
+    let stuck: Vec<Errand> = {
+        let mut stuck = Vec::new();
+        let mut theirs = theirs.into_iter();
+        stuck.push(errand(theirs.next().expect("three")).await);
+        stuck.push(errand(theirs.next().expect("three")).await);
+        drop(read(errand(theirs.next().expect("three")).await));
+        stuck
+    };
+    assert!(matches!(next().await, Turn::Alone));
+    let mut second = Box::pin(next());
+    assert!(matches!((&mut second).now_or_never(), Some(Turn::Alone)), "it waits no more");
+    assert!(matches!(next().await, Turn::Take(_)), "what is there it takes");
+    drop((stuck, second));
+    assert_is_empty(&commons);
+}
