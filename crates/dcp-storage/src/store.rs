@@ -312,7 +312,8 @@ pub enum Precondition {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct StoreTraits {
-    /// How many reads one I/O thread should keep under way. A store that blocks the thread has 1.
+    /// How many reads one I/O thread should keep under way. A store that blocks the thread has 1: only there reading is cheap enough for ranks of
+    /// one process to [read together](crate::Commons).
     pub reads_in_flight: usize,
     /// Two short wanted runs with at most this gap (in bytes) between them are read as one.
     pub coalesce_gap: u64,

@@ -1,15 +1,15 @@
 //! Ranks that are threads of one process.
 
-mod commons;
 mod mailbox;
+mod offers;
 
 use std::any::Any;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use self::commons::Commons;
 use self::mailbox::Mailbox;
+use self::offers::Offers;
 use crate::{Collective, CollectiveError, Departure, Tag, TagSource};
 
 /// Makes collectives whose ranks are threads of this process: for programs with one thread per device, and for tests.
@@ -77,12 +77,12 @@ pub struct ThreadRank {
 #[derive(Debug)]
 struct Group {
     mailboxes: Vec<Mailbox>,
-    commons: Commons,
+    offers: Offers,
 }
 
 impl Group {
     fn new(size: usize) -> Self {
-        Self { mailboxes: (0..size).map(|_| Mailbox::new(size)).collect(), commons: Commons::default() }
+        Self { mailboxes: (0..size).map(|_| Mailbox::new(size)).collect(), offers: Offers::default() }
     }
 }
 
@@ -126,7 +126,7 @@ impl Collective for ThreadRank {
     }
 
     fn in_common(&self, tag: Tag, offer: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
-        self.group.commons.get(tag, offer)
+        self.group.offers.get(tag, offer)
     }
 
     fn close(&self, tag: Tag) {

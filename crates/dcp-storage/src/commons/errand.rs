@@ -31,10 +31,7 @@ impl Errand {
     /// Which bytes of the file to read, and the memory for them.
     pub(crate) fn room(&mut self) -> (u64, &mut [u8]) {
         let length = (self.range.end - self.range.start) as usize;
-        let memory = self.memory.get_or_insert_default();
-        if memory.len() < length {
-            memory.resize(length, 0);
-        }
+        let memory = self.memory.as_deref_mut().unwrap_or_default();
         (self.range.start, &mut memory[..length])
     }
 

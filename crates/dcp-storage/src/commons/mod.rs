@@ -6,25 +6,26 @@ mod part;
 mod tests;
 mod want;
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use dcp_types::Digest;
 use tokio::sync::Notify;
 
 use self::errand::Errand;
 pub(crate) use self::errand::Lent;
-use self::part::Parts;
 pub(crate) use self::part::Place;
+use self::part::{Parts, Payload};
 pub(crate) use self::want::{Turn, Want};
+use crate::{BlockChecks, StorePath};
 
 /// Parts of files that several ranks of one process want some bytes of, each read by one of them for all: give each rank's
 /// [`Io`](crate::Io) [the same](crate::Io::with_commons) for one load.
 ///
 /// Ranks that load as columns what lies in rows want short runs, and what each has to read between its own is another's. Whoever comes first
 /// to a part reads it, from the first byte that somebody has said to want to the last, compares its checksums and leaves it here until all
-/// who want it have been here. No rank depends on another: what one failed to read the next reads for itself, and who has waited for a
-/// second goes on alone.
+/// who want it have been here. No rank depends on another: what one failed to read the next reads, and who waits while nothing changes reads by
+/// itself.
 ///
 /// Takes at most [`MEMORY`](Self::MEMORY), however many ranks there are.
 #[derive(Debug, Default)]
@@ -41,8 +42,11 @@ impl Commons {
     /// The longest part, in bytes.
     pub(crate) const PART: u64 = 1 << 20;
 
-    /// How long a rank waits for others before it goes on alone.
-    const PATIENCE: Duration = Duration::from_secs(1);
+    /// How long a rank waits for one that reads, while nothing changes at all.
+    const FOR_READERS: Duration = Duration::from_secs(10);
+
+    /// How long it waits for memory, which those hold who are behind. They may wait for memory as well.
+    const FOR_MEMORY: Duration = Duration::from_millis(20);
 
     /// Nothing read yet.
     #[must_use]
@@ -56,16 +60,23 @@ impl Commons {
     }
 }
 
-/// One rank's share in it, for one call.
+/// One rank's share in it, while it reads from a checkpoint.
 #[derive(Debug)]
 pub(crate) struct Member {
     commons: Arc<Commons>,
-    /// Whether it has waited too long.
-    is_alone: AtomicBool,
+    location: String,
+    checkpoint: Digest,
 }
 
 impl Member {
-    pub(crate) fn new(commons: &Arc<Commons>) -> Arc<Self> {
-        Arc::new(Self { commons: Arc::clone(commons), is_alone: AtomicBool::new(false) })
+    /// The checkpoint is one of a place, by the digest of its index.
+    pub(crate) fn new(commons: &Arc<Commons>, location: String, checkpoint: Digest) -> Arc<Self> {
+        Arc::new(Self { commons: Arc::clone(commons), location, checkpoint })
+    }
+
+    /// The parts of a payload: the same for all who read it from the same checkpoint, and compare it with the same checksums.
+    pub(crate) fn payload(&self, file: &StorePath, offset: u64, length: u64, checks: Option<&BlockChecks>) -> u64 {
+        let (location, checkpoint, file) = (self.location.clone(), self.checkpoint, file.clone());
+        self.commons.lock().payload(Payload { location, checkpoint, file, offset, length }, checks)
     }
 }

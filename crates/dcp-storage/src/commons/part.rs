@@ -3,24 +3,37 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
+
+use dcp_types::Digest;
 
 use super::{Commons, Lent};
-use crate::StorePath;
+use crate::{BlockChecks, Checksum, StorePath};
 
-/// Which part of which file, and how it is read: parts are alike for all who want them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Which part of which payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
-    pub(crate) file: StorePath,
-    /// Where it begins in the file.
-    pub(crate) offset: u64,
-    /// The size of the checksum blocks that are compared; 1 where nothing is.
-    pub(crate) block: u64,
+    pub(crate) payload: u64,
+    pub(crate) number: u64,
+}
+
+/// Bytes of a file of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Payload {
+    pub(super) location: String,
+    pub(super) checkpoint: Digest,
+    pub(super) file: StorePath,
+    pub(super) offset: u64,
+    pub(super) length: u64,
 }
 
 /// All parts that somebody wants.
 #[derive(Debug, Default)]
 pub(super) struct Parts {
     by_place: HashMap<Place, Part>,
+    /// The payloads of which they are, numbered, with the checksums that are compared.
+    payloads: HashMap<Payload, Vec<(Option<BlockChecks>, u64)>>,
+    numbered: u64,
     /// Memory that nobody uses.
     free: Vec<Vec<u8>>,
     /// How many buffers there are, used or not.
@@ -51,15 +64,32 @@ pub(super) enum Next {
     Take(Arc<Lent>),
     /// Read these bytes into this memory.
     Read(Range<u64>, Vec<u8>),
-    Wait,
+    /// So long, unless something changes.
+    Wait(Duration),
     GoAlone,
 }
 
 impl Parts {
+    /// The number of a payload whose bytes are compared with these checksums.
+    pub(super) fn payload(&mut self, payload: Payload, checks: Option<&BlockChecks>) -> u64 {
+        let known = self.payloads.entry(payload).or_default();
+        let same = known.iter().find(|(other, _)| match (other, checks) {
+            (None, None) => true,
+            (Some(other), Some(checks)) => compared(other) == compared(checks),
+            _ => false,
+        });
+        if let Some(&(_, number)) = same {
+            return number;
+        }
+        known.push((checks.cloned(), self.numbered));
+        self.numbered += 1;
+        self.numbered - 1
+    }
+
     /// Somebody wants these bytes of the file, for which they would read so many by themselves.
-    pub(super) fn want(&mut self, place: &Place, range: &Range<u64>, alone: u64) {
+    pub(super) fn want(&mut self, place: Place, range: &Range<u64>, alone: u64) {
         let nothing = || Part { hull: range.clone(), takers: 0, alone: 0, content: Content::Absent };
-        let part = self.by_place.entry(place.clone()).or_insert_with(nothing);
+        let part = self.by_place.entry(place).or_insert_with(nothing);
         part.hull = part.hull.start.min(range.start)..part.hull.end.max(range.end);
         part.takers += 1;
         part.alone += alone;
@@ -67,32 +97,37 @@ impl Parts {
 
     /// Somebody wants them no longer. Returns what nobody wants now, which had better be dropped without holding a lock, and whether others
     /// may have waited for that.
-    pub(super) fn withdraw(&mut self, place: &Place, alone: u64) -> (Option<Arc<Lent>>, bool) {
-        let Some(part) = self.by_place.get_mut(place) else { return (None, false) };
+    pub(super) fn withdraw(&mut self, place: Place, alone: u64) -> (Option<Arc<Lent>>, bool) {
+        let Some(part) = self.by_place.get_mut(&place) else { return (None, false) };
         let was_worth = part.is_worth_it();
         part.takers -= 1;
         part.alone -= alone;
         if part.takers > 0 {
             return (None, was_worth && !part.is_worth_it());
         }
-        match self.by_place.remove(place).map(|part| part.content) {
+        match self.by_place.remove(&place).map(|part| part.content) {
             Some(Content::Here(lent)) => (Some(lent), false),
             _ => (None, false),
         }
     }
 
     /// What somebody who wants these bytes had better do.
-    pub(super) fn next(&mut self, place: &Place, range: &Range<u64>) -> Next {
-        let Some(part) = self.by_place.get_mut(place) else { return Next::GoAlone };
+    pub(super) fn next(&mut self, place: Place, range: &Range<u64>) -> Next {
+        let Some(part) = self.by_place.get_mut(&place) else { return Next::GoAlone };
         match &part.content {
             Content::Here(lent) if lent.holds(range) => Next::Take(Arc::clone(lent)),
             Content::Here(_) => Next::GoAlone,
-            Content::OnItsWay => Next::Wait,
+            Content::OnItsWay => Next::Wait(Commons::FOR_READERS),
             Content::Absent if !part.is_worth_it() => Next::GoAlone,
             Content::Absent => {
-                let new =
-                    || (self.buffers < Commons::MEMORY / Commons::PART).then(|| (self.buffers += 1, Vec::new()).1);
-                let Some(memory) = self.free.pop().or_else(new) else { return Next::Wait };
+                let memory = match self.free.pop() {
+                    Some(memory) => memory,
+                    None if self.buffers < Commons::MEMORY / Commons::PART => {
+                        self.buffers += 1;
+                        vec![0; Commons::PART as usize]
+                    }
+                    None => return Next::Wait(Commons::FOR_MEMORY),
+                };
                 part.content = Content::OnItsWay;
                 Next::Read(part.hull.clone(), memory)
             }
@@ -100,8 +135,8 @@ impl Parts {
     }
 
     /// The bytes of a part are there; without them, nobody reads them any more.
-    pub(super) fn settle(&mut self, place: &Place, lent: Option<Arc<Lent>>) {
-        if let Some(part) = self.by_place.get_mut(place) {
+    pub(super) fn settle(&mut self, place: Place, lent: Option<Arc<Lent>>) {
+        if let Some(part) = self.by_place.get_mut(&place) {
             part.content = lent.map_or(Content::Absent, Content::Here);
         }
     }
@@ -123,6 +158,11 @@ impl Parts {
     pub(super) fn unused(&self) -> bool {
         self.free.len() as u64 == self.buffers
     }
+}
+
+/// All that is known of the checksums of a payload.
+fn compared(checks: &BlockChecks) -> (Checksum, u64, Option<&[u32]>) {
+    (checks.kind, checks.block, checks.table.get(checks.entries.clone()))
 }
 
 impl Part {

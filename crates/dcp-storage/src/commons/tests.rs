@@ -4,20 +4,26 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use super::{Commons, Errand, Lent, Member, Place, Turn, Want};
-use crate::StorePath;
+use crate::{BlockChecks, Checksum, StorePath};
+use dcp_types::Digest;
 
 const MOST: u64 = Commons::MEMORY / Commons::PART;
 
 fn member(commons: &Arc<Commons>) -> Arc<Member> {
-    Member::new(commons)
+    Member::new(commons, "here".into(), Digest::of(b"index"))
 }
 
 /// A wish for bytes of a part, by number, all of which would be read alone.
 fn want(member: &Arc<Member>, part: u64, range: Range<u64>) -> Want {
-    let place = Place { file: StorePath::parse("data").expect("a name"), offset: part * Commons::PART, block: 1 };
-    let range = place.offset + range.start..place.offset + range.end;
+    let payload = member.payload(&file(), 0, 1 << 40, None);
+    let (place, offset) = (Place { payload, number: part }, part * Commons::PART);
+    let range = offset + range.start..offset + range.end;
     let alone = range.end - range.start;
     Want::new(member, place, range, alone)
+}
+
+fn file() -> StorePath {
+    StorePath::parse("data").expect("a name")
 }
 
 async fn errand(want: Want) -> Errand {
@@ -137,25 +143,55 @@ async fn memory_is_bounded_and_used_again() {
 
 /// Time passes by itself where nothing else can happen.
 #[tokio::test(start_paused = true)]
-async fn who_has_waited_once_for_nothing_goes_on_alone() {
+async fn who_waits_for_nothing_goes_on_alone() {
+    let commons = Arc::new(Commons::new());
+    let [first, second, third] = [0..100, 0..100, 0..100].map(|range| want(&member(&commons), 0, range));
+    let stuck = errand(first).await;
+    assert!(matches!(second.turn().await, Turn::Alone));
+    drop(read(stuck));
+    taken(third).await;
+    assert_is_empty(&commons);
+}
+
+/// Whoever reads ahead while those behind do nothing.
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_memory_for_a_while_reads_alone() {
     let commons = Arc::new(Commons::new());
     let (one, other) = (member(&commons), member(&commons));
-    let ours: Vec<Want> = (0..3).map(|part| want(&one, part, 0..100)).collect();
-    let theirs: Vec<Want> = (0..3).map(|part| want(&other, part, 0..100)).collect();
-    let mut ours = ours.into_iter().map(Want::turn);
-    let mut next = || ours.next().expect("three");
-    let stuck: Vec<Errand> = {
-        let mut stuck = Vec::new();
-        let mut theirs = theirs.into_iter();
-        stuck.push(errand(theirs.next().expect("three")).await);
-        stuck.push(errand(theirs.next().expect("three")).await);
-        drop(read(errand(theirs.next().expect("three")).await));
-        stuck
-    };
-    assert!(matches!(next().await, Turn::Alone));
-    let mut second = Box::pin(next());
-    assert!(matches!((&mut second).now_or_never(), Some(Turn::Alone)), "it waits no more");
-    assert!(matches!(next().await, Turn::Take(_)), "what is there it takes");
-    drop((stuck, second));
+    let (ones, others): (Vec<_>, Vec<_>) =
+        (0..=MOST).map(|part| (want(&one, part, 0..100), want(&other, part, 0..100))).unzip();
+    let mut alone = 0;
+    for want in ones {
+        match want.turn().await {
+            Turn::Read(errand) => drop(read(errand)),
+            Turn::Alone => alone += 1,
+            Turn::Take(_) => panic!("nobody has read it"),
+        }
+    }
+    assert_eq!(alone, 1);
+    drop(others);
     assert_is_empty(&commons);
+}
+
+/// Nobody is given what is another payload, another checkpoint or was not compared with the same checksums.
+#[test]
+fn payloads_are_kept_apart() {
+    let commons = Arc::new(Commons::new());
+    let checks = |kind, block, table: &[u32]| BlockChecks { kind, block, table: table.into(), entries: 1..3 };
+    let some = checks(Checksum::Crc32, 10, &[0, 1, 2]);
+    let others = [
+        member(&commons).payload(&file(), 0, 100, None),
+        member(&commons).payload(&StorePath::parse("other").expect("a name"), 0, 100, None),
+        member(&commons).payload(&file(), 1, 100, None),
+        member(&commons).payload(&file(), 0, 101, None),
+        member(&commons).payload(&file(), 0, 100, Some(&some)),
+        member(&commons).payload(&file(), 0, 100, Some(&checks(Checksum::Crc32c, 10, &[0, 1, 2]))),
+        member(&commons).payload(&file(), 0, 100, Some(&checks(Checksum::Crc32, 11, &[0, 1, 2]))),
+        member(&commons).payload(&file(), 0, 100, Some(&checks(Checksum::Crc32, 10, &[0, 1, 3]))),
+        Member::new(&commons, "there".into(), Digest::of(b"index")).payload(&file(), 0, 100, None),
+        Member::new(&commons, "here".into(), Digest::of(b"another")).payload(&file(), 0, 100, None),
+    ];
+    assert_eq!(others, std::array::from_fn(|number| number as u64));
+    let same = checks(Checksum::Crc32, 10, &[7, 1, 2, 8]);
+    assert_eq!(member(&commons).payload(&file(), 0, 100, Some(&same)), 4);
 }

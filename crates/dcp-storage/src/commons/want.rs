@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::part::Next;
 use super::{Commons, Errand, Lent, Member, Place};
@@ -33,7 +32,7 @@ impl Want {
     /// Says that a rank wants bytes of a part, all of which lie in the part: from one place in the file to another. By itself it would read
     /// `alone` bytes for them.
     pub(crate) fn new(member: &Arc<Member>, place: Place, range: Range<u64>, alone: u64) -> Self {
-        member.commons.lock().want(&place, &range, alone);
+        member.commons.lock().want(place, &range, alone);
         Self { member: Arc::clone(member), place, range, alone }
     }
 
@@ -42,23 +41,19 @@ impl Want {
         self.range.clone()
     }
 
-    /// Waits until there is something to be done about them, but not for ever.
+    /// Waits until there is something to be done about them, but no longer than others make progress.
     pub(crate) async fn turn(self) -> Turn {
-        let deadline = Instant::now() + Commons::PATIENCE;
+        let commons = Arc::clone(self.commons());
         loop {
-            let member = Arc::clone(&self.member);
-            let mut changed = std::pin::pin!(member.commons.changed.notified());
+            let mut changed = std::pin::pin!(commons.changed.notified());
             changed.as_mut().enable();
-            let next = member.commons.lock().next(&self.place, &self.range);
+            let next = commons.lock().next(self.place, &self.range);
             match next {
                 Next::Take(lent) => return Turn::Take(lent),
                 Next::Read(range, memory) => return Turn::Read(Errand::new(self, range, memory)),
                 Next::GoAlone => return Turn::Alone,
-                Next::Wait if member.is_alone.load(Ordering::Relaxed) => return Turn::Alone,
-                Next::Wait if timeout_at(deadline, changed).await.is_err() => {
-                    member.is_alone.store(true, Ordering::Relaxed);
-                }
-                Next::Wait => {}
+                Next::Wait(patience) if timeout(patience, changed).await.is_err() => return Turn::Alone,
+                Next::Wait(_) => {}
             }
         }
     }
@@ -67,16 +62,15 @@ impl Want {
         &self.member.commons
     }
 
-    /// The part.
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    pub(super) fn place(&self) -> Place {
+        self.place
     }
 }
 
 impl Drop for Want {
     fn drop(&mut self) {
         let commons = self.commons();
-        let (unwanted, is_news) = commons.lock().withdraw(&self.place, self.alone);
+        let (unwanted, is_news) = commons.lock().withdraw(self.place, self.alone);
         drop(unwanted);
         if is_news {
             commons.changed.notify_waiters();

@@ -120,7 +120,7 @@ impl StorageReader for ComposedReader {
             let (fqn, dtype) = describe(&metadata, &item);
             Wanted { fqn, item, dtype, locator, dest }
         });
-        match read(&*self.store, wanted.collect(), io) {
+        match read(&*self.store, fingerprint, wanted.collect(), io) {
             Ok(report) => Ok(ReadReport { overhead, ..report }),
             Err(error) => Err(self.explain(error, fingerprint).await),
         }

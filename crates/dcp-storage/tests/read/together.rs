@@ -166,6 +166,30 @@ fn a_rank_that_panics_holds_nobody_up() {
     assert_eq!(panics, 1);
 }
 
+/// Two payloads that begin at the same place, where one is longer: neither rank reads for the other.
+#[test]
+fn payloads_that_overlap_are_kept_apart() {
+    let saved = noise(4000 * 16);
+    let entries = [1000, 4000].map(|rows: u64| {
+        let payload = &saved[..rows as usize * 16];
+        (tensor(DType::Float32, &[rows, 4]), extent(0, payload, Layout::default(), BLOCK))
+    });
+    let place = Place::new(&saved, entries.into()).together();
+    let column = |entry: usize, rows: u64| {
+        let region = Region::new([0, 1], [rows, 1]).expect("region");
+        let (found, report) = place.bytes(DType::Float32, place.part(entry, region.clone())).expect("reads");
+        assert!(found == naive(&saved, 0, &[4, 1], 4, &region));
+        report.read
+    };
+    thread::scope(|scope| {
+        let ranks =
+            [(0, 1000), (1, 4000), (0, 1000), (1, 4000)].map(|(entry, rows)| scope.spawn(move || column(entry, rows)));
+        for rank in ranks {
+            rank.join().expect("no panic");
+        }
+    });
+}
+
 /// A chunk whose dimensions lie the other way round: its columns are rows.
 #[test]
 fn what_lies_permuted_is_read_together_as_well() {
@@ -185,32 +209,41 @@ fn what_lies_permuted_is_read_together_as_well() {
     });
 }
 
-/// Two ranks, and what each wants of one chunk.
-fn regions() -> impl Strategy<Value = [Region; 2]> {
+/// A chunk of one part or of several, and what each of two ranks wants of it.
+fn regions() -> impl Strategy<Value = ([u64; 2], [Region; 2])> {
     let axis = |size: u64| (0..size, 1..=size).prop_map(move |(from, length)| (from, length.min(size - from)));
-    let region =
-        || (axis(40), axis(30)).prop_map(|(rows, columns)| Region::new([rows.0, columns.0], [rows.1, columns.1]));
-    [region(), region()].prop_map(|both| both.map(|region| region.expect("region")))
+    let region = move |shape: [u64; 2]| {
+        let axes = (axis(shape[0]), axis(shape[1]));
+        axes.prop_map(|(rows, columns)| Region::new([rows.0, columns.0], [rows.1, columns.1]).expect("region"))
+    };
+    let shapes = prop_oneof![3 => Just([40, 30]), 1 => Just([1500, 512])];
+    shapes.prop_flat_map(move |shape| (Just(shape), [region(shape), region(shape)]))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     /// Whatever two ranks want, and whoever comes first: the right bytes arrive, and no more are read than by each for itself.
     #[test]
-    fn together_no_more_is_read_than_alone(regions in regions(), block in 1..400usize, coalesce_gap in 0..200u64) {
-        let payload = noise(40 * 30 * 4);
+    fn together_no_more_is_read_than_alone(
+        (shape, regions) in regions(),
+        block in 1..4000usize,
+        coalesce_gap in prop_oneof![5 => 0..2000u64, 1 => Just(u64::MAX)],
+    ) {
+        let payload = noise((shape[0] * shape[1] * 4) as usize);
         let mut traits = StoreTraits::default();
-        (traits.coalesce_gap, traits.read_size) = (coalesce_gap, 2000);
+        traits.coalesce_gap = coalesce_gap;
         for verify in [Verify::Covered, Verify::All] {
-            let entries = || vec![(tensor(DType::Float32, &[40, 30]), extent(0, &payload, Layout::default(), block))];
+            let entries = || vec![(tensor(DType::Float32, &shape), extent(0, &payload, Layout::default(), block))];
             let alone = Place::with(&payload, entries(), traits.clone()).verify(verify);
             let together = Place::with(&payload, entries(), traits.clone()).verify(verify).together();
-            let read = |place: &Place, region: &Region| place.bytes(DType::Float32, place.part(0, region.clone())).expect("reads");
-            let each: Vec<_> = regions.iter().map(|region| read(&alone, region)).collect();
-            let both: Vec<_> = thread::scope(|scope| {
+            let read = |place: &Place, region: &Region| {
+                place.bytes(DType::Float32, place.part(0, region.clone())).expect("reads")
+            };
+            let each = regions.each_ref().map(|region| read(&alone, region));
+            let both = thread::scope(|scope| {
                 let ranks = regions.each_ref().map(|region| scope.spawn(|| read(&together, region)));
-                ranks.map(|rank| rank.join().expect("no panic")).into()
+                ranks.map(|rank| rank.join().expect("no panic"))
             });
             for (one, other) in each.iter().zip(&both) {
                 prop_assert!(one.0 == other.0);
@@ -220,7 +253,9 @@ proptest! {
                 }
             }
             let sum = |reads: &[(Vec<u8>, ReadReport)]| reads.iter().map(|read| read.1.read).sum::<u64>();
-            prop_assert!(sum(&both) <= sum(&each), "{} instead of {}", sum(&both), sum(&each));
+            // Where there are several parts, buffers end elsewhere, and what lies behind the last run of one is not read.
+            let gaps = if shape[0] > 1000 { 2 * 4 * shape[1] * 4 } else { 0 };
+            prop_assert!(sum(&both) <= sum(&each) + gaps, "{} instead of {}", sum(&both), sum(&each));
         }
     }
 }

@@ -152,9 +152,10 @@ impl<'a> Loader<'a> {
     ) -> Result<(Loaded, LoadReport), Error> {
         let start = Instant::now();
         let Opened { reader, io, metadata, overhead } = open(exchange, || Ok((reader()?, self.io()?)))?;
-        let io =
-            if members.labels.len() > 1 { io.with_commons(exchange.in_common(Arc::new(Commons::new()))) } else { io };
+        let commons = exchange.in_common(Arc::new(Commons::new()));
         let (plan, flat) = self.plan(exchange, members, &metadata, || Ok(flatten_target(target()?)?))?;
+        // All ranks of this process hold it: since they have planned together, no one comes later.
+        let io = if Arc::strong_count(&commons) > 1 { io.with_commons(commons) } else { io };
         let mut loaded = None;
         let ranks = exchange.all_reduce(
             "read",

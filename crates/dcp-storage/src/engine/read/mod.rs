@@ -9,7 +9,6 @@
 //! what is encoded ([`stream`]).
 
 mod batch;
-mod common;
 mod encoded;
 mod fetch;
 mod gather;
@@ -24,12 +23,13 @@ mod straight;
 mod stream;
 mod target;
 mod task;
+mod together;
 mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
+use dcp_types::{DType, Dest, Digest, Fqn, ReadItem, ReadWhat, Region};
 
 use crate::commons::Member;
 use crate::format::Steps;
@@ -55,10 +55,15 @@ pub(crate) struct Wanted<'a> {
     pub(crate) dest: Dest<'a>,
 }
 
-/// Reads everything that is wanted.
-pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> Result<ReadReport, StorageError> {
+/// Reads everything that is wanted of a checkpoint, which is known by the digest of its index.
+pub(crate) fn read(
+    store: &dyn Store,
+    checkpoint: Digest,
+    wanted: Vec<Wanted<'_>>,
+    io: &Io<'_>,
+) -> Result<ReadReport, StorageError> {
     let sizes = Sizes::new(&store.traits(), io, bytes_of(&wanted));
-    let (mut work, mut streams) = (Work::new(store.location(), sizes, io), Streams::default());
+    let (mut work, mut streams) = (Work::new(store.location(), checkpoint, sizes, io), Streams::default());
     let mut chunks = HashSet::new();
     for Wanted { fqn, item, dtype, locator, dest } in wanted {
         let mut count = |file: &StorePath, offset, length| {
@@ -85,19 +90,19 @@ pub(crate) fn read(store: &dyn Store, wanted: Vec<Wanted<'_>>, io: &Io<'_>) -> R
         }
     }
     let Work { mut report, tasks, extents, .. } = work;
-    let (mut straight, mut common, mut others, mut sinks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut straight, mut together, mut others, mut sinks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for task in tasks.into_iter().chain(streams.tasks()) {
         match task {
             Task::Straight(read) => straight.push(read),
-            Task::Common(read) => common.push(read),
+            Task::Together(read) => together.push(read),
             task if task.feeds_sink() => sinks.push(task),
             task => others.push(task),
         }
     }
     others.extend(straight::join(straight, &sizes).into_iter().map(Task::Straight));
     // All ranks go through the files in the same order, so that they meet.
-    common.sort_by(|a, b| a.place().cmp(&b.place()));
-    let others = common.into_iter().map(Task::Common).chain(others).collect();
+    together.sort_by(|a, b| a.place().cmp(&b.place()));
+    let others = together.into_iter().map(Task::Together).chain(others).collect();
     // A sink may block its thread until somebody takes what it has. What else that thread had begun would stand still with it, and keep what a
     // store gives out only so often, as requests, from those for whom the sink waits.
     for tasks in [others, sinks] {
@@ -147,9 +152,9 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    fn new(location: String, sizes: Sizes, io: &Io<'_>) -> Self {
+    fn new(location: String, checkpoint: Digest, sizes: Sizes, io: &Io<'_>) -> Self {
         let (report, extents, tasks, through) = Default::default();
-        let member = io.commons().map(Member::new);
+        let member = io.commons().map(|commons| Member::new(commons, location.clone(), checkpoint));
         Self { location, sizes, verify: io.verify(), member, report, extents, tasks, through }
     }
 

@@ -1,16 +1,13 @@
 //! Moves runs of a payload into memory, straight or through a buffer.
 
-use std::sync::Arc;
-
 use dcp_types::{DataError, ViewMut};
 
 use super::batch::{Batch, RANGES};
 use super::fetch::fetch;
-use super::runs::{FileRuns, Pieces};
+use super::runs::FileRuns;
 use super::sizes::Sizes;
 use super::target::{Delivery, Target};
 use super::verify::{Extent, Verifier};
-use crate::commons::{Lent, Turn, Want};
 use crate::{Io, ReadRange, ReadReport, StorageError, Store};
 
 /// Spans of memory shorter than this are not worth a range of their own.
@@ -42,7 +39,7 @@ impl<'a> Reading<'a> {
 
     /// What it has cost.
     pub(super) fn finish(mut self) -> Result<ReadReport, StorageError> {
-        self.verifier.close()?;
+        self.close()?;
         Ok(self.report)
     }
 
@@ -56,9 +53,9 @@ impl<'a> Reading<'a> {
         match target {
             Target::View(view) if direct => match self.spans(view) {
                 Ok(spans) => self.direct(runs, spans).await,
-                Err(view) => self.buffered(runs.pieces(), Delivery::View(view, 0)).await,
+                Err(view) => self.buffered(runs, &mut Delivery::View(view, 0)).await,
             },
-            other => self.buffered(runs.pieces(), other.into()).await,
+            other => self.buffered(runs, &mut other.into()).await,
         }
     }
 
@@ -94,10 +91,19 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads through a buffer: gaps are skipped, edges are widened, and what comes out is delivered in order.
-    pub(super) async fn buffered(&mut self, runs: Pieces, mut delivery: Delivery<'_>) -> Result<(), StorageError> {
+    async fn buffered(&mut self, runs: FileRuns, delivery: &mut Delivery<'_>) -> Result<(), StorageError> {
         let gap = if runs.length() < self.sizes.exact_run { self.sizes.coalesce_gap } else { 0 };
-        let room = self.read_buffer();
-        let capacity = if self.extent.widen { room.max(2 * self.extent.block()) } else { room };
+        self.coalesced(runs.pieces(), gap, delivery).await
+    }
+
+    /// The same for runs and pieces of them, with gaps of up to so many bytes between them.
+    pub(super) async fn coalesced(
+        &mut self,
+        runs: impl Iterator<Item = (u64, u64)>,
+        gap: u64,
+        delivery: &mut Delivery<'_>,
+    ) -> Result<(), StorageError> {
+        let capacity = self.sizes.capacity(self.extent);
         let unit = self.extent.steps.unit();
         let mut batch = Batch::default();
         for (start, end) in runs {
@@ -110,13 +116,13 @@ impl<'a> Reading<'a> {
                 let to = start + (to - start).next_multiple_of(unit);
                 let cover = self.extent.cover((from, to));
                 if !batch.add(cover, (from, to), gap, capacity) {
-                    self.deliver(&mut batch, &mut delivery).await?;
+                    self.deliver(&mut batch, delivery).await?;
                     batch.add(cover, (from, to), gap, capacity);
                 }
                 from = to;
             }
         }
-        self.deliver(&mut batch, &mut delivery).await
+        self.deliver(&mut batch, delivery).await
     }
 
     async fn deliver(&mut self, batch: &mut Batch, delivery: &mut Delivery<'_>) -> Result<(), StorageError> {
@@ -165,30 +171,9 @@ impl<'a> Reading<'a> {
         self.sizes.buffer
     }
 
-    /// Bytes that others want as well: as somebody has read them, or reads them for all. None if this rank had better read by itself.
-    pub(super) async fn in_common(&mut self, want: Want) -> Result<Option<Arc<Lent>>, StorageError> {
-        let wanted = want.range();
-        match want.turn().await {
-            Turn::Alone => Ok(None),
-            Turn::Take(lent) => {
-                self.extent.took_unverified(lent.unverified());
-                self.io.advance(wanted.end - wanted.start);
-                Ok(Some(lent))
-            }
-            Turn::Read(mut errand) => {
-                let (mut offset, memory) = errand.room();
-                let (from, to) = (offset - self.extent.offset, offset - self.extent.offset + memory.len() as u64);
-                let mut ranges = Vec::new();
-                for buffer in memory.chunks_mut(self.extent.step() as usize) {
-                    let length = buffer.len() as u64;
-                    ranges.push(ReadRange { offset, buffer });
-                    offset += length;
-                }
-                self.fetch(&mut ranges).await?;
-                self.verifier.close()?;
-                Ok(Some(errand.done(self.extent.unverified(from, to))))
-            }
-        }
+    /// What comes next does not go on where the last bytes ended.
+    pub(super) fn close(&mut self) -> Result<(), StorageError> {
+        self.verifier.close()
     }
 
     /// Reads bytes as they lie.

@@ -78,11 +78,6 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// How long the runs are.
-    pub(super) fn length(&self) -> u64 {
-        self.length
-    }
-
     /// Where the next piece starts.
     pub(super) fn start(&self) -> Option<u64> {
         let (from, to) = self.now;

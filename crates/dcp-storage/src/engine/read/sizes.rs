@@ -1,6 +1,7 @@
 //! How much is read at a time.
 
 use super::runs::FileRuns;
+use super::verify::Extent;
 use crate::{Io, StoreTraits};
 
 /// What a [store](StoreTraits) asks for, settled for one call.
@@ -31,6 +32,11 @@ impl Sizes {
         let longest = (share / TURNS).min(traits.longest_read).max(traits.read_size).clamp(1, 1 << 40);
         let joined = share.clamp(exact_run.min(longest), longest);
         Self { in_flight, coalesce_gap, exact_run, longest, joined, buffer: io.read_buffer(traits) }
+    }
+
+    /// How much of an extent fits a buffer: reads that are widened have room for a block on either side.
+    pub(super) fn capacity(&self, extent: &Extent) -> u64 {
+        if extent.widen { self.buffer.max(2 * extent.block()) } else { self.buffer }
     }
 
     /// Whether runs are read with what lies between them.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use dcp_types::{DType, Dest, Region, TypesError, ViewMut};
 
-use super::common::{self, Common};
 use super::gather::{self, Gathered};
 use super::layout::{Grid, Order};
 use super::runs::FileRuns;
@@ -13,6 +12,7 @@ use super::stage::Staged;
 use super::straight::Straight;
 use super::target::Target;
 use super::task::Task;
+use super::together::{self, Together};
 use super::verify::Extent;
 use crate::StorageError;
 use crate::commons::Member;
@@ -147,19 +147,22 @@ fn boxes<'a>(
     sizes: &Sizes,
     member: Option<&Arc<Member>>,
 ) -> Result<Vec<Task<'a>>, TypesError> {
+    let member = |runs: &FileRuns| member.filter(|_| together::takes(extent, runs, sizes));
     let cut = |region: &Region| {
-        let bytes = bytes_to_read(&grid.runs(region)?, sizes);
-        let widest = (0..region.ndim()).find(|&dim| region.sizes()[dim] > 1).filter(|_| bytes > sizes.longest);
+        let runs = grid.runs(region)?;
+        let bytes = bytes_to_read(&runs, sizes);
+        let longest = if member(&runs).is_some() { together::LONGEST } else { sizes.longest };
+        let widest = (0..region.ndim()).find(|&dim| region.sizes()[dim] > 1).filter(|_| bytes > longest);
         Ok(widest.map(|dim| {
             let rows = region.sizes()[dim];
             let row = (bytes / rows).max(1);
-            (dim, (sizes.longest / row).clamp(1, rows - 1))
+            (dim, (longest / row).clamp(1, rows - 1))
         }))
     };
     let task = |(region, view)| {
         let (extent, runs) = (Arc::clone(extent), grid.runs(&region)?);
-        Ok(match member.filter(|_| common::is_worth_it(&extent, &runs, sizes)) {
-            Some(member) => Task::Common(Common::new(member, extent, runs, view, sizes)),
+        Ok(match member(&runs) {
+            Some(member) => Task::Together(Together::new(member, extent, runs, view, sizes)),
             None => Task::Runs { extent, runs, target: Target::View(view) },
         })
     };

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::common::Common;
 use super::gather::Gathered;
 use super::reading::Reading;
 use super::runs::FileRuns;
@@ -11,6 +10,7 @@ use super::stage::Staged;
 use super::straight::Straight;
 use super::stream::Decoding;
 use super::target::Target;
+use super::together::Together;
 use super::verify::Extent;
 use crate::{Io, ReadReport, StorageError, Store};
 
@@ -21,7 +21,7 @@ pub(super) enum Task<'a> {
     /// Runs of an extent go where they belong.
     Runs { extent: Arc<Extent>, runs: FileRuns, target: Target<'a> },
     /// Runs of an extent go where they belong, out of what ranks of this process read together.
-    Common(Common<'a>),
+    Together(Together<'a>),
     /// A sink is fed from slabs, since its chunk does not lie row-major.
     Staged { extent: Arc<Extent>, staged: Staged<'a> },
     /// Elements that share bytes are picked from spans.
@@ -37,7 +37,7 @@ impl Task<'_> {
             Self::Runs { target, .. } | Self::Gathered { gathered: Gathered { target, .. }, .. } => {
                 matches!(target, Target::Sink(_))
             }
-            Self::Straight(_) | Self::Common(_) => false,
+            Self::Straight(_) | Self::Together(_) => false,
             Self::Staged { .. } | Self::Decoding(_) => true,
         }
     }
@@ -51,7 +51,7 @@ impl Task<'_> {
                 reading.fill(runs, target).await?;
                 reading.finish()
             }
-            Self::Common(common) => common.run(store, sizes, io).await,
+            Self::Together(together) => together.run(store, sizes, io).await,
             Self::Staged { extent, staged } => {
                 let mut reading = Reading::new(store, sizes, io, &extent, false);
                 staged.run(&mut reading).await?;

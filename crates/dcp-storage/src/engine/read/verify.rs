@@ -94,6 +94,11 @@ impl Extent {
         StorageError::Destination { fqn: self.fqn.clone(), source: fault.into() }
     }
 
+    /// The checksums that are compared.
+    pub(super) fn checks(&self) -> Option<&BlockChecks> {
+        self.checks.as_ref()
+    }
+
     /// What is read for bytes that are wanted.
     pub(super) fn cover(&self, (from, to): (u64, u64)) -> (u64, u64) {
         if !self.widen {

@@ -8,9 +8,9 @@ use crate::Tag;
 
 /// Objects by tag, for as long as some rank holds them.
 #[derive(Debug, Default)]
-pub(super) struct Commons(Mutex<HashMap<Tag, Weak<dyn Any + Send + Sync>>>);
+pub(super) struct Offers(Mutex<HashMap<Tag, Weak<dyn Any + Send + Sync>>>);
 
-impl Commons {
+impl Offers {
     /// The object that a rank holds under this tag; if there is none, the one offered.
     pub(super) fn get(&self, tag: Tag, offer: Arc<dyn Any + Send + Sync>) -> Arc<dyn Any + Send + Sync> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -27,28 +27,28 @@ impl Commons {
 mod tests {
     use super::*;
 
-    fn get(commons: &Commons, tag: u64, offer: u32) -> Arc<u32> {
-        commons.get(Tag::new(tag), Arc::new(offer)).downcast().expect("all are numbers")
+    fn get(offers: &Offers, tag: u64, offer: u32) -> Arc<u32> {
+        offers.get(Tag::new(tag), Arc::new(offer)).downcast().expect("all are numbers")
     }
 
     #[test]
     fn first_offer_is_for_all_while_somebody_holds_it() {
-        let commons = Commons::default();
-        let first = get(&commons, 1, 10);
-        let second = get(&commons, 1, 20);
-        assert_eq!((*first, *second, *get(&commons, 2, 30)), (10, 10, 30));
+        let offers = Offers::default();
+        let first = get(&offers, 1, 10);
+        let second = get(&offers, 1, 20);
+        assert_eq!((*first, *second, *get(&offers, 2, 30)), (10, 10, 30));
         drop(first);
-        assert_eq!(*get(&commons, 1, 40), 10);
+        assert_eq!(*get(&offers, 1, 40), 10);
         drop(second);
-        assert_eq!(*get(&commons, 1, 50), 50);
+        assert_eq!(*get(&offers, 1, 50), 50);
     }
 
     #[test]
     fn what_nobody_holds_is_forgotten() {
-        let commons = Commons::default();
+        let offers = Offers::default();
         for tag in 0..100 {
-            get(&commons, tag, 0);
+            get(&offers, tag, 0);
         }
-        assert_eq!(commons.0.lock().expect("no panic").len(), 1);
+        assert_eq!(offers.0.lock().expect("no panic").len(), 1);
     }
 }
