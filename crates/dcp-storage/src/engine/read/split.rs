@@ -159,10 +159,14 @@ fn boxes<'a>(
             (dim, (longest / row).clamp(1, rows - 1))
         }))
     };
+    let mut payload = None;
     let task = |(region, view)| {
         let (extent, runs) = (Arc::clone(extent), grid.runs(&region)?);
         Ok(match member(&runs) {
-            Some(member) => Task::Together(Together::new(member, extent, runs, view, sizes)),
+            Some(member) => {
+                let payload = *payload.get_or_insert_with(|| together::payload(member, &extent));
+                Task::Together(Together::new(member, payload, extent, runs, view, sizes))
+            }
             None => Task::Runs { extent, runs, target: Target::View(view) },
         })
     };

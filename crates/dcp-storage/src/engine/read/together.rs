@@ -30,16 +30,21 @@ pub(super) fn takes(extent: &Extent, runs: &FileRuns, sizes: &Sizes) -> bool {
     is_short && sizes.in_flight == 1 && extent.steps.is_empty() && part_size(extent) > 0
 }
 
+/// The number of an extent among all that ranks of this process read. Found by looking at all its checksums: once for all its tasks.
+pub(super) fn payload(member: &Member, extent: &Extent) -> u64 {
+    member.payload(&extent.file, extent.offset, extent.length, extent.checks())
+}
+
 impl<'a> Together<'a> {
-    /// Says to the others what is wanted.
+    /// Says to the others what is wanted of the [`payload`], which has this number.
     pub(super) fn new(
         member: &Arc<Member>,
+        payload: u64,
         extent: Arc<Extent>,
         runs: FileRuns,
         view: ViewMut<'a>,
         sizes: &Sizes,
     ) -> Self {
-        let payload = member.payload(&extent.file, extent.offset, extent.length, extent.checks());
         let wants = spans(&extent, &runs, sizes).into_iter().map(|Span { number, from, to, alone }| {
             Want::new(member, Place { payload, number }, extent.offset + from..extent.offset + to, alone)
         });
