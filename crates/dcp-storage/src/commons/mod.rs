@@ -43,10 +43,7 @@ impl Commons {
     pub(crate) const PART: u64 = 1 << 20;
 
     /// How long a rank waits for one that reads, while nothing changes at all.
-    const FOR_READERS: Duration = Duration::from_secs(10);
-
-    /// How long it waits for memory, which those hold who are behind. They may wait for memory as well.
-    const FOR_MEMORY: Duration = Duration::from_millis(20);
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Nothing read yet.
     #[must_use]
@@ -74,9 +71,27 @@ impl Member {
         Arc::new(Self { commons: Arc::clone(commons), location, checkpoint })
     }
 
+    /// A task begins that goes through parts.
+    pub(crate) fn begin(&self) -> AtWork<'_> {
+        self.commons.lock().at_work += 1;
+        AtWork(&self.commons)
+    }
+
     /// The parts of a payload: the same for all who read it from the same checkpoint, and compare it with the same checksums.
     pub(crate) fn payload(&self, file: &StorePath, offset: u64, length: u64, checks: Option<&BlockChecks>) -> u64 {
         let (location, checkpoint, file) = (self.location.clone(), self.checkpoint, file.clone());
         self.commons.lock().payload(Payload { location, checkpoint, file, offset, length }, checks)
+    }
+}
+
+/// A task that goes through parts, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct AtWork<'c>(&'c Commons);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        self.0.lock().at_work -= 1;
+        // Who waits for memory may be the last one now.
+        self.0.changed.notify_waiters();
     }
 }

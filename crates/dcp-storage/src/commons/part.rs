@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use dcp_types::Digest;
 
@@ -38,6 +37,8 @@ pub(super) struct Parts {
     free: Vec<Vec<u8>>,
     /// How many buffers there are, used or not.
     buffers: u64,
+    /// How many tasks are on their way that do not wait for memory.
+    pub(super) at_work: usize,
 }
 
 /// A part that somebody wants.
@@ -64,8 +65,10 @@ pub(super) enum Next {
     Take(Arc<Lent>),
     /// Read these bytes into this memory.
     Read(Range<u64>, Vec<u8>),
-    /// So long, unless something changes.
-    Wait(Duration),
+    /// Until something changes.
+    Wait,
+    /// The same; until then this one counts as not at work.
+    WaitForMemory,
     GoAlone,
 }
 
@@ -117,7 +120,7 @@ impl Parts {
         match &part.content {
             Content::Here(lent) if lent.holds(range) => Next::Take(Arc::clone(lent)),
             Content::Here(_) => Next::GoAlone,
-            Content::OnItsWay => Next::Wait(Commons::FOR_READERS),
+            Content::OnItsWay => Next::Wait,
             Content::Absent if !part.is_worth_it() => Next::GoAlone,
             Content::Absent => {
                 let memory = match self.free.pop() {
@@ -126,7 +129,12 @@ impl Parts {
                         self.buffers += 1;
                         vec![0; Commons::PART as usize]
                     }
-                    None => return Next::Wait(Commons::FOR_MEMORY),
+                    // Who goes on gives some back, unless it needs some itself.
+                    None if self.at_work > 1 => {
+                        self.at_work -= 1;
+                        return Next::WaitForMemory;
+                    }
+                    None => return Next::GoAlone,
                 };
                 part.content = Content::OnItsWay;
                 Next::Read(part.hull.clone(), memory)

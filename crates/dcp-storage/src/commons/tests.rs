@@ -120,27 +120,6 @@ async fn who_is_left_alone_hears_of_it() {
     assert_is_empty(&commons);
 }
 
-#[tokio::test(start_paused = true)]
-async fn memory_is_bounded_and_used_again() {
-    let commons = Arc::new(Commons::new());
-    let (one, other) = (member(&commons), member(&commons));
-    let whole = 0..Commons::PART;
-    let wants = (0..=MOST).map(|part| (want(&one, part, whole.clone()), want(&other, part, whole.clone())));
-    let (mut ones, others): (Vec<_>, Vec<_>) = wants.unzip();
-    let last = ones.pop().expect("one more");
-    for want in ones {
-        read(errand(want).await);
-    }
-    let mut last = Box::pin(last.turn());
-    assert!((&mut last).now_or_never().is_none(), "there is no memory left");
-    let mut others = others.into_iter();
-    taken(others.next().expect("the first")).await;
-    let Some(Turn::Read(mut errand)) = (&mut last).now_or_never() else { panic!("there is memory again") };
-    assert_eq!(errand.room().0, MOST * Commons::PART);
-    drop((errand, others, last));
-    assert_is_empty(&commons);
-}
-
 /// Time passes by itself where nothing else can happen.
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_nothing_goes_on_alone() {
@@ -153,24 +132,34 @@ async fn who_waits_for_nothing_goes_on_alone() {
     assert_is_empty(&commons);
 }
 
-/// Whoever reads ahead while those behind do nothing.
+/// Two ranks that are at work: one has read ahead for the other.
 #[tokio::test(start_paused = true)]
-async fn who_finds_no_memory_for_a_while_reads_alone() {
+async fn memory_is_bounded_and_used_again() {
     let commons = Arc::new(Commons::new());
     let (one, other) = (member(&commons), member(&commons));
-    let (ones, others): (Vec<_>, Vec<_>) =
-        (0..=MOST).map(|part| (want(&one, part, 0..100), want(&other, part, 0..100))).unzip();
-    let mut alone = 0;
-    for want in ones {
-        match want.turn().await {
-            Turn::Read(errand) => drop(read(errand)),
-            Turn::Alone => alone += 1,
-            Turn::Take(_) => panic!("nobody has read it"),
-        }
+    let _one_at_work = one.begin();
+    let other_at_work = other.begin();
+    let wants = (0..MOST + 3).map(|part| (want(&one, part, 0..100), want(&other, part, 0..100)));
+    let (ones, others): (Vec<_>, Vec<_>) = wants.unzip();
+    let (mut ones, mut others) = (ones.into_iter(), others.into_iter());
+    for want in ones.by_ref().take(MOST as usize) {
+        read(errand(want).await);
     }
-    assert_eq!(alone, 1);
-    drop(others);
-    assert_is_empty(&commons);
+    let mut next = Box::pin(ones.next().expect("three more").turn());
+    assert!((&mut next).now_or_never().is_none(), "the other will give some back");
+    taken(others.next().expect("the first")).await;
+    let Some(Turn::Read(errand)) = (&mut next).now_or_never() else { panic!("there is memory again") };
+    drop((read(errand), next));
+    drop(ones.next());
+    // The other wants memory for what comes next: whoever is the last at work does not wait.
+    let mut last = Box::pin(ones.next().expect("one more").turn());
+    assert!((&mut last).now_or_never().is_none());
+    let more = [want(&member(&commons), MOST + 9, 0..100), want(&other, MOST + 9, 0..100)];
+    let [more, _] = more;
+    assert!(matches!(more.turn().await, Turn::Alone));
+    drop(other_at_work);
+    assert!(matches!((&mut last).now_or_never(), Some(Turn::Alone)), "nobody is left to give any back");
+    drop((last, ones, others));
 }
 
 /// Nobody is given what is another payload, another checkpoint or was not compared with the same checksums.

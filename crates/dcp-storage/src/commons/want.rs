@@ -48,12 +48,15 @@ impl Want {
             let mut changed = std::pin::pin!(commons.changed.notified());
             changed.as_mut().enable();
             let next = commons.lock().next(self.place, &self.range);
-            match next {
+            let _resting = match next {
                 Next::Take(lent) => return Turn::Take(lent),
                 Next::Read(range, memory) => return Turn::Read(Errand::new(self, range, memory)),
                 Next::GoAlone => return Turn::Alone,
-                Next::Wait(patience) if timeout(patience, changed).await.is_err() => return Turn::Alone,
-                Next::Wait(_) => {}
+                Next::Wait => None,
+                Next::WaitForMemory => Some(Resting(&commons)),
+            };
+            if timeout(Commons::PATIENCE, changed).await.is_err() {
+                return Turn::Alone;
             }
         }
     }
@@ -75,5 +78,14 @@ impl Drop for Want {
         if is_news {
             commons.changed.notify_waiters();
         }
+    }
+}
+
+/// A task that waits for memory: when this is dropped, it is at work again.
+struct Resting<'c>(&'c Commons);
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.lock().at_work += 1;
     }
 }

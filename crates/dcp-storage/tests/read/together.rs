@@ -17,7 +17,7 @@ const ROWS: u64 = 1200;
 const COLUMNS: u64 = 512;
 const BLOCK: usize = 3000;
 const BYTES: usize = (ROWS * COLUMNS * 4) as usize;
-/// Before that lies a small tensor for each rank, of which it wants every second column: nobody else does.
+/// Before that lies a small tensor for each rank, of which it wants half of each row: nobody else does.
 const OWN: [u64; 2] = [4, 8];
 const OWN_BYTES: usize = 4 * 8 * 4;
 const START: usize = RANKS * OWN_BYTES;
@@ -192,7 +192,7 @@ fn payloads_that_overlap_are_kept_apart() {
 
 /// A chunk whose dimensions lie the other way round: its columns are rows.
 #[test]
-fn what_lies_permuted_is_read_together_as_well() {
+fn what_lies_permuted_arrives_as_well() {
     let saved = noise(START + BYTES);
     let place = place(&saved, &saved, &strided(0, &[1, ROWS]));
     let read = |rank: usize| {

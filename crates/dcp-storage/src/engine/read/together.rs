@@ -17,6 +17,7 @@ pub(super) const LONGEST: u64 = 4 * Commons::PART;
 
 /// Runs, where they go, and the parts of the payload in which they lie.
 pub(super) struct Together<'a> {
+    member: Arc<Member>,
     extent: Arc<Extent>,
     runs: FileRuns,
     view: ViewMut<'a>,
@@ -48,7 +49,7 @@ impl<'a> Together<'a> {
         let wants = spans(&extent, &runs, sizes).into_iter().map(|Span { number, from, to, alone }| {
             Want::new(member, Place { payload, number }, extent.offset + from..extent.offset + to, alone)
         });
-        Self { wants: wants.collect(), extent, runs, view }
+        Self { wants: wants.collect(), member: Arc::clone(member), extent, runs, view }
     }
 
     /// The file, and where this begins in it.
@@ -58,7 +59,8 @@ impl<'a> Together<'a> {
 
     /// Takes what others have read, reads what nobody has for all, and alone what nobody else wants.
     pub(super) async fn run(self, store: &dyn Store, sizes: &Sizes, io: &Io<'_>) -> Result<ReadReport, StorageError> {
-        let Self { extent, runs, view, wants } = self;
+        let Self { member, extent, runs, view, wants } = self;
+        let _at_work = member.begin();
         let mut reading = Reading::new(store, sizes, io, &extent, false);
         let mut delivery = match view.into_bytes() {
             Ok(bytes) => Delivery::Bytes(bytes),
