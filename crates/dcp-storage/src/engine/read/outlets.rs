@@ -4,7 +4,7 @@ use dcp_types::{DType, DataError, Dest, Fqn, ReadItem, ReadWhat, Region};
 
 use super::gather::gather;
 use super::layout::{Grid, Order};
-use super::runs::FileRuns;
+use super::runs::{FileRuns, Pieces};
 use super::stream::corrupt;
 use super::target::{Delivery, Target};
 use crate::format::{Steps, longest_value};
@@ -52,11 +52,9 @@ pub(super) struct Outlets<'a> {
 }
 
 enum Outlet<'a> {
-    /// Runs that ascend, of one length, the present one first.
+    /// Runs that ascend.
     Runs {
-        now: (u64, u64),
-        length: u64,
-        starts: Box<dyn Iterator<Item = u64> + Send>,
+        pieces: Pieces,
         delivery: Delivery<'a>,
     },
     /// A span that is kept until it is complete.
@@ -154,7 +152,7 @@ impl<'a> Outlets<'a> {
 
 /// How a destination takes what comes; says why it cannot.
 fn outlet<'a>(part: Part<'a>, grid: Option<&Grid>) -> Result<Outlet<'a>, DataError> {
-    let all = |delivery| Outlet::Runs { now: (0, u64::MAX), length: 0, starts: Box::new(std::iter::empty()), delivery };
+    let all = |delivery| runs(FileRuns::One { start: 0, length: u64::MAX }, delivery);
     let target = match part.dest {
         Dest::Discard => return Ok(Outlet::Nowhere),
         Dest::Value(buffer) => {
@@ -187,10 +185,7 @@ fn outlet<'a>(part: Part<'a>, grid: Option<&Grid>) -> Result<Outlet<'a>, DataErr
 }
 
 fn runs<'a>(runs: FileRuns, delivery: Delivery<'a>) -> Outlet<'a> {
-    let length = runs.length();
-    let mut starts = runs.starts();
-    let now = starts.next().map_or((u64::MAX, u64::MAX), |start| (start, start + length));
-    Outlet::Runs { now, length, starts, delivery }
+    Outlet::Runs { pieces: runs.pieces(), delivery }
 }
 
 impl Outlet<'_> {
@@ -214,14 +209,10 @@ impl Outlet<'_> {
                 buffer.extend_from_slice(bytes);
                 Ok(())
             }
-            Self::Runs { now, length, starts, delivery } => {
+            Self::Runs { pieces, delivery } => {
                 scratch.clear();
-                while now.0 < end {
-                    scratch.extend_from_slice(part(now.0, now.1));
-                    if now.1 > end {
-                        break;
-                    }
-                    *now = starts.next().map_or((u64::MAX, u64::MAX), |start| (start, start + *length));
+                while let Some((from, to)) = pieces.before(end) {
+                    scratch.extend_from_slice(part(from, to));
                 }
                 steps.apply(scratch);
                 if scratch.is_empty() { Ok(()) } else { delivery.deliver(scratch) }

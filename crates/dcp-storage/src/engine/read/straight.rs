@@ -44,13 +44,9 @@ impl<'a> Straight<'a> {
                 owners.push(None);
                 gaps = later;
             }
-            position = offset;
-            for buffer in bytes.chunks_mut(extent.step() as usize) {
-                let length = buffer.len() as u64;
-                ranges.push(ReadRange { offset: position, buffer });
-                owners.push(Some(extents.len()));
-                position += length;
-            }
+            position = offset + bytes.len() as u64;
+            ranges.extend(extent.in_steps(offset, bytes));
+            owners.resize(ranges.len(), Some(extents.len()));
             extents.push(extent);
         }
         let mut verifiers: Vec<_> = extents.iter().map(|extent| Verifier::new(extent, true)).collect();

@@ -10,7 +10,7 @@ use super::sizes::Sizes;
 use super::target::Delivery;
 use super::verify::Extent;
 use crate::commons::{Commons, Lent, Member, Place, Turn, Want};
-use crate::{Io, ReadRange, ReadReport, StorageError, Store, StorePath};
+use crate::{Io, ReadReport, StorageError, Store, StorePath};
 
 /// How much one task reads, whatever the rank's share: all ranks go through the files in the same steps.
 pub(super) const LONGEST: u64 = 4 * Commons::PART;
@@ -97,19 +97,14 @@ async fn part(
     match want.turn().await {
         Turn::Alone => Ok(None),
         Turn::Take(lent) => {
-            extent.took_unverified(lent.unverified());
+            extent.add_unverified(lent.unverified());
             io.advance(wanted.end - wanted.start);
             Ok(Some(lent))
         }
         Turn::Read(mut errand) => {
-            let (mut offset, memory) = errand.room();
+            let (offset, memory) = errand.room();
             let (from, to) = (offset - extent.offset, offset - extent.offset + memory.len() as u64);
-            let mut ranges = Vec::new();
-            for buffer in memory.chunks_mut(extent.step() as usize) {
-                let length = buffer.len() as u64;
-                ranges.push(ReadRange { offset, buffer });
-                offset += length;
-            }
+            let mut ranges: Vec<_> = extent.in_steps(offset, memory).collect();
             reading.fetch(&mut ranges).await?;
             reading.close()?;
             Ok(Some(errand.done(extent.unverified(from, to))))

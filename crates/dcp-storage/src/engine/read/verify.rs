@@ -8,7 +8,7 @@ use dcp_types::{DataError, Fqn};
 
 use crate::checksum::Hasher;
 use crate::format::Steps;
-use crate::{BlockChecks, Checksum, Io, StorageError, StorePath};
+use crate::{BlockChecks, Checksum, Io, ReadRange, StorageError, StorePath};
 
 /// The bytes of one wanted item in a file, and what is known of their checksums so far. Shared by the tasks that read it.
 pub(super) struct Extent {
@@ -76,6 +76,15 @@ impl Extent {
         step.next_multiple_of(self.steps.unit())
     }
 
+    /// Where so many bytes that go straight to where they are wanted are read from, in steps.
+    pub(super) fn in_steps<'b>(&self, mut offset: u64, bytes: &'b mut [u8]) -> impl Iterator<Item = ReadRange<'b>> {
+        bytes.chunks_mut(self.step() as usize).map(move |buffer| {
+            let range = ReadRange { offset, buffer };
+            offset += range.buffer.len() as u64;
+            range
+        })
+    }
+
     /// How many of the wanted bytes were verified, at least: of what was read beside them, some may have been verified instead.
     pub(super) fn verified(&self) -> u64 {
         if self.elsewhere {
@@ -115,8 +124,8 @@ impl Extent {
         (to - from) - end.saturating_sub(from.next_multiple_of(block))
     }
 
-    /// So many bytes were taken from who could not verify them.
-    pub(super) fn took_unverified(&self, bytes: u64) {
+    /// So many bytes were read or taken that could not be verified.
+    pub(super) fn add_unverified(&self, bytes: u64) {
         self.unverified.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -228,7 +237,7 @@ impl<'a> Verifier<'a> {
         if self.shared {
             self.extent.keep(block, Fragment { start, end, hasher: self.hasher.clone() })?;
         } else {
-            self.extent.unverified.fetch_add(end - start, Ordering::Relaxed);
+            self.extent.add_unverified(end - start);
         }
         self.hasher.take();
         Ok(())
