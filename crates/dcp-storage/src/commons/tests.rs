@@ -1,11 +1,17 @@
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use dcp_types::Digest;
 use futures_util::FutureExt;
+use futures_util::future::join_all;
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use tokio::task::yield_now;
+use tokio::time::Instant;
 
 use super::{Commons, Errand, Lent, Member, Place, Turn, Want};
 use crate::{BlockChecks, Checksum, StorePath};
-use dcp_types::Digest;
 
 const MOST: u64 = Commons::MEMORY / Commons::PART;
 
@@ -183,4 +189,74 @@ fn payloads_are_kept_apart() {
     assert_eq!(others, std::array::from_fn(|number| number as u64));
     let same = checks(Checksum::Crc32, 10, &[7, 1, 2, 8]);
     assert_eq!(member(&commons).payload(&file(), 0, 100, Some(&same)), 4);
+}
+
+/// What a task of a rank wants of each part, and how it goes about it.
+#[derive(Clone, Debug)]
+struct Work {
+    wanted: BTreeMap<u64, Range<u64>>,
+    /// How often others go on before it says so, before it begins, and while it reads or takes.
+    waits: [usize; 3],
+    /// After so many parts it goes away.
+    leaves: usize,
+}
+
+fn work() -> impl Strategy<Value = Work> {
+    let range = (0..300u64, 1..=700u64).prop_map(|(from, length)| from..from + length);
+    let wanted = btree_map(0..3 * MOST, range, 0..2 * MOST as usize);
+    let leaves = prop_oneof![3 => Just(usize::MAX), 1 => 0..MOST as usize];
+    (wanted, [0..3usize, 0..50, 0..5], leaves).prop_map(|(wanted, waits, leaves)| Work { wanted, waits, leaves })
+}
+
+/// Goes through the parts as the engine does. Returns how many bytes it read.
+async fn go_through(member: &Arc<Member>, work: &Work) -> u64 {
+    let [says, begins, reads] = work.waits;
+    let wait = async |times: usize| {
+        for _ in 0..times {
+            yield_now().await;
+        }
+    };
+    wait(says).await;
+    let wants: Vec<_> = work.wanted.iter().map(|(part, range)| want(member, *part, range.clone())).collect();
+    wait(begins).await;
+    let _at_work = member.begin();
+    let mut total = 0;
+    for want in wants.into_iter().take(work.leaves) {
+        let range = want.range();
+        let turn = want.turn().await;
+        wait(reads).await;
+        match turn {
+            Turn::Alone => total += range.end - range.start,
+            Turn::Take(lent) => assert_eq!(lent.bytes(range.clone())[0], range.start as u8),
+            Turn::Read(mut errand) => {
+                total += errand.room().1.len() as u64;
+                assert_eq!(read(errand).bytes(range.clone())[0], range.start as u8);
+            }
+        }
+    }
+    total
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Whatever tasks want, whenever they come and go: nobody waits for what does not come. Time passes only where all wait.
+    #[test]
+    fn somebody_always_goes_on(works in vec(work(), 1..9)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(async {
+            let commons = Arc::new(Commons::new());
+            let began = Instant::now();
+            let tasks = works.iter().map(|work| {
+                let member = member(&commons);
+                async move { go_through(&member, work).await }
+            });
+            let read: u64 = join_all(tasks).await.into_iter().sum();
+            assert_eq!(began.elapsed().as_millis(), 0, "somebody lost patience");
+            assert_is_empty(&commons);
+            let alone = |work: &Work| work.wanted.values().map(|range| range.end - range.start).sum::<u64>();
+            let everybody_stays = works.iter().all(|work| work.leaves > work.wanted.len());
+            assert!(!everybody_stays || read <= works.iter().map(alone).sum());
+        });
+    }
 }
