@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Commons, Want};
+use super::{Member, Want};
 
 /// The duty to read a part for all who want it. Others wait until it is [done](Self::done), or dropped: then another reads it.
 #[derive(Debug)]
@@ -17,7 +17,8 @@ pub(crate) struct Errand {
 /// The bytes of a part, for all who want some of them.
 #[derive(Debug)]
 pub(crate) struct Lent {
-    commons: Arc<Commons>,
+    /// Who has read them.
+    member: Arc<Member>,
     range: Range<u64>,
     memory: Vec<u8>,
     unverified: u64,
@@ -37,9 +38,9 @@ impl Errand {
 
     /// All bytes are there. At most so many of them were not verified.
     pub(crate) fn done(mut self, unverified: u64) -> Arc<Lent> {
-        let (commons, range) = (Arc::clone(self.want.commons()), self.range.clone());
+        let (member, range) = (Arc::clone(self.want.member()), self.range.clone());
         let memory = self.memory.take().unwrap_or_default();
-        let lent = Arc::new(Lent { commons, range, memory, unverified });
+        let lent = Arc::new(Lent { member, range, memory, unverified });
         self.settle(Some(Arc::clone(&lent)));
         lent
     }
@@ -54,8 +55,8 @@ impl Errand {
 impl Drop for Errand {
     fn drop(&mut self) {
         if let Some(memory) = self.memory.take() {
-            self.want.commons().lock().give_back(memory);
             self.settle(None);
+            self.want.member().give_back(memory);
         }
     }
 }
@@ -78,7 +79,6 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        self.commons.lock().give_back(std::mem::take(&mut self.memory));
-        self.commons.changed.notify_waiters();
+        self.member.give_back(std::mem::take(&mut self.memory));
     }
 }

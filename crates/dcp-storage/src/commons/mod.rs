@@ -6,6 +6,7 @@ mod part;
 mod tests;
 mod want;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -63,18 +64,19 @@ pub(crate) struct Member {
     commons: Arc<Commons>,
     location: String,
     checkpoint: Digest,
+    /// How many of its tasks can be under way.
+    threads: usize,
+    /// How many of its tasks are not done. This and the next change only under the lock.
+    tasks: AtomicUsize,
+    /// How many parts it has read, or reads, that somebody still needs.
+    reads: AtomicUsize,
 }
 
 impl Member {
     /// The checkpoint is one of a place, by the digest of its index.
-    pub(crate) fn new(commons: &Arc<Commons>, location: String, checkpoint: Digest) -> Arc<Self> {
-        Arc::new(Self { commons: Arc::clone(commons), location, checkpoint })
-    }
-
-    /// A task begins that goes through parts.
-    pub(crate) fn begin(&self) -> AtWork<'_> {
-        self.commons.lock().at_work += 1;
-        AtWork(&self.commons)
+    pub(crate) fn new(commons: &Arc<Commons>, location: String, checkpoint: Digest, threads: usize) -> Arc<Self> {
+        let (commons, tasks, reads) = (Arc::clone(commons), AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Self { commons, location, checkpoint, threads, tasks, reads })
     }
 
     /// The parts of a payload: the same for all who read it from the same checkpoint, and compare it with the same checksums.
@@ -82,16 +84,39 @@ impl Member {
         let (location, checkpoint, file) = (self.location.clone(), self.checkpoint, file.clone());
         self.commons.lock().payload(Payload { location, checkpoint, file, offset, length }, checks)
     }
+
+    /// There is one more task that goes through parts, now or later.
+    pub(crate) fn task(self: &Arc<Self>) -> Pending {
+        let mut parts = self.commons.lock();
+        let before = self.tasks.fetch_add(1, Ordering::Relaxed);
+        parts.members += usize::from(before == 0);
+        parts.at_work += usize::from(before < self.threads);
+        Pending(Arc::clone(self))
+    }
+
+    /// Memory can be used again in which it has read.
+    fn give_back(&self, memory: Vec<u8>) {
+        let mut parts = self.commons.lock();
+        self.reads.fetch_sub(1, Ordering::Relaxed);
+        parts.give_back(memory);
+        drop(parts);
+        self.commons.changed.notify_waiters();
+    }
 }
 
 /// A task that goes through parts, until this is dropped.
 #[derive(Debug)]
-pub(crate) struct AtWork<'c>(&'c Commons);
+pub(crate) struct Pending(Arc<Member>);
 
-impl Drop for AtWork<'_> {
+impl Drop for Pending {
     fn drop(&mut self) {
-        self.0.lock().at_work -= 1;
+        let Member { commons, threads, tasks, .. } = &*self.0;
+        let mut parts = commons.lock();
+        let left = tasks.fetch_sub(1, Ordering::Relaxed) - 1;
+        parts.members -= usize::from(left == 0);
+        parts.at_work -= usize::from(left < *threads);
+        drop(parts);
         // Who waits for memory may be the last one now.
-        self.0.changed.notify_waiters();
+        commons.changed.notify_waiters();
     }
 }

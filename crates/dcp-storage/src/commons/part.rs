@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use dcp_types::Digest;
 
-use super::{Commons, Lent};
+use super::{Commons, Lent, Member};
 use crate::{BlockChecks, Checksum, StorePath};
 
 /// Which part of which payload.
@@ -36,9 +37,13 @@ pub(super) struct Parts {
     /// Memory that nobody uses.
     free: Vec<Vec<u8>>,
     /// How many buffers there are, used or not.
-    buffers: u64,
-    /// How many tasks are on their way that do not wait for memory.
+    buffers: usize,
+    /// How many ranks have tasks.
+    pub(super) members: usize,
+    /// How many tasks are under way, or will be at once, that do not wait for memory.
     pub(super) at_work: usize,
+    /// How often somebody has gone alone because there was no memory, and nobody to give any back.
+    given_up: u64,
 }
 
 /// A part that somebody wants.
@@ -67,8 +72,8 @@ pub(super) enum Next {
     Read(Range<u64>, Vec<u8>),
     /// Until something changes.
     Wait,
-    /// The same; until then this one counts as not at work.
-    WaitForMemory,
+    /// The same; until then this one counts as not at work. So often has somebody given up.
+    WaitForMemory(u64),
     GoAlone,
 }
 
@@ -114,38 +119,63 @@ impl Parts {
         }
     }
 
-    /// What somebody who wants these bytes had better do.
-    pub(super) fn next(&mut self, place: Place, range: &Range<u64>) -> Next {
-        let Some(part) = self.by_place.get_mut(&place) else { return Next::GoAlone };
+    /// What a member that wants these bytes had better do. If it has waited for memory: how often somebody had given up then.
+    pub(super) fn next(&mut self, member: &Member, place: Place, range: &Range<u64>, waited: Option<u64>) -> Next {
+        let Some(part) = self.by_place.get(&place) else { return Next::GoAlone };
         match &part.content {
             Content::Here(lent) if lent.holds(range) => Next::Take(Arc::clone(lent)),
             Content::Here(_) => Next::GoAlone,
             Content::OnItsWay => Next::Wait,
             Content::Absent if !part.is_worth_it() => Next::GoAlone,
             Content::Absent => {
-                let memory = match self.free.pop() {
-                    Some(memory) => memory,
-                    None if self.buffers < Commons::MEMORY / Commons::PART => {
-                        self.buffers += 1;
-                        vec![0; Commons::PART as usize]
+                let hull = part.hull.clone();
+                match self.memory(member) {
+                    Some(memory) => {
+                        self.set(place, Content::OnItsWay);
+                        Next::Read(hull, memory)
                     }
+                    // It was in vain.
+                    None if waited.is_some_and(|then| then != self.given_up) => Next::GoAlone,
                     // Who goes on gives some back, unless it needs some itself.
                     None if self.at_work > 1 => {
                         self.at_work -= 1;
-                        return Next::WaitForMemory;
+                        Next::WaitForMemory(self.given_up)
                     }
-                    None => return Next::GoAlone,
-                };
-                part.content = Content::OnItsWay;
-                Next::Read(part.hull.clone(), memory)
+                    None => {
+                        self.given_up += 1;
+                        Next::GoAlone
+                    }
+                }
             }
         }
     }
 
+    /// Memory for a part that a member reads, if there is some. Each has a share: who is far ahead of the others leaves them theirs.
+    fn memory(&mut self, member: &Member) -> Option<Vec<u8>> {
+        let most = (Commons::MEMORY / Commons::PART) as usize;
+        if member.reads.load(Ordering::Relaxed) >= (most / self.members.max(1)).max(1) {
+            return None;
+        }
+        let memory = match self.free.pop() {
+            Some(memory) => memory,
+            None if self.buffers < most => {
+                self.buffers += 1;
+                vec![0; Commons::PART as usize]
+            }
+            None => return None,
+        };
+        member.reads.fetch_add(1, Ordering::Relaxed);
+        Some(memory)
+    }
+
     /// The bytes of a part are there; without them, nobody reads them any more.
     pub(super) fn settle(&mut self, place: Place, lent: Option<Arc<Lent>>) {
+        self.set(place, lent.map_or(Content::Absent, Content::Here));
+    }
+
+    fn set(&mut self, place: Place, content: Content) {
         if let Some(part) = self.by_place.get_mut(&place) {
-            part.content = lent.map_or(Content::Absent, Content::Here);
+            part.content = content;
         }
     }
 
@@ -164,7 +194,7 @@ impl Parts {
 
     /// Whether nobody uses any memory.
     pub(super) fn unused(&self) -> bool {
-        self.free.len() as u64 == self.buffers
+        self.free.len() == self.buffers
     }
 }
 

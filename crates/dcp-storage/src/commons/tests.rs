@@ -16,7 +16,7 @@ use crate::{BlockChecks, Checksum, StorePath};
 const MOST: u64 = Commons::MEMORY / Commons::PART;
 
 fn member(commons: &Arc<Commons>) -> Arc<Member> {
-    Member::new(commons, "here".into(), Digest::of(b"index"))
+    Member::new(commons, "here".into(), Digest::of(b"index"), 1)
 }
 
 /// A wish for bytes of a part, by number, all of which would be read alone.
@@ -138,34 +138,51 @@ async fn who_waits_for_nothing_goes_on_alone() {
     assert_is_empty(&commons);
 }
 
-/// Two ranks that are at work: one has read ahead for the other.
+/// Many ranks have read a part each, which another one has not come to yet.
 #[tokio::test(start_paused = true)]
 async fn memory_is_bounded_and_used_again() {
     let commons = Arc::new(Commons::new());
-    let (one, other) = (member(&commons), member(&commons));
-    let _one_at_work = one.begin();
-    let other_at_work = other.begin();
-    let wants = (0..MOST + 3).map(|part| (want(&one, part, 0..100), want(&other, part, 0..100)));
-    let (ones, others): (Vec<_>, Vec<_>) = wants.unzip();
-    let (mut ones, mut others) = (ones.into_iter(), others.into_iter());
-    for want in ones.by_ref().take(MOST as usize) {
+    let late = member(&commons);
+    let late_task = late.task();
+    let ranks: Vec<_> = (0..MOST + 3).map(|_| member(&commons)).collect();
+    let mut tasks: Vec<_> = ranks.iter().map(Member::task).collect();
+    let mut wants = (0..).zip(&ranks).map(|(part, rank)| want(rank, part, 0..100));
+    let mut late_wants = (0..MOST + 3).map(|part| want(&late, part, 0..100)).collect::<Vec<_>>().into_iter();
+    for want in wants.by_ref().take(MOST as usize) {
         read(errand(want).await);
     }
-    let mut next = Box::pin(ones.next().expect("three more").turn());
-    assert!((&mut next).now_or_never().is_none(), "the other will give some back");
-    taken(others.next().expect("the first")).await;
+    let mut next = Box::pin(wants.next().expect("three more").turn());
+    assert!((&mut next).now_or_never().is_none(), "the late one will give some back");
+    taken(late_wants.next().expect("the first")).await;
     let Some(Turn::Read(errand)) = (&mut next).now_or_never() else { panic!("there is memory again") };
-    drop((read(errand), next));
-    drop(ones.next());
-    // The other wants memory for what comes next: whoever is the last at work does not wait.
-    let mut last = Box::pin(ones.next().expect("one more").turn());
-    assert!((&mut last).now_or_never().is_none());
-    let more = [want(&member(&commons), MOST + 9, 0..100), want(&other, MOST + 9, 0..100)];
-    let [more, _] = more;
-    assert!(matches!(more.turn().await, Turn::Alone));
-    drop(other_at_work);
-    assert!(matches!((&mut last).now_or_never(), Some(Turn::Alone)), "nobody is left to give any back");
-    drop((last, ones, others));
+    read(errand);
+    let [mut one, mut other] = [(); 2].map(|()| Box::pin(wants.next().expect("two more").turn()));
+    tasks.drain(..tasks.len() - 2);
+    for waiting in [&mut one, &mut other] {
+        assert!(waiting.now_or_never().is_none(), "the late one is at work still, or will be");
+    }
+    drop(late_task);
+    for waiting in [&mut one, &mut other] {
+        assert!(matches!(waiting.now_or_never(), Some(Turn::Alone)), "nobody is left to give any back");
+    }
+}
+
+/// Who is far ahead leaves their share to those who come behind.
+#[tokio::test(start_paused = true)]
+async fn nobody_takes_all_the_memory() {
+    let commons = Arc::new(Commons::new());
+    let (ahead, behind) = (member(&commons), member(&commons));
+    let _both_at_work = [ahead.task(), behind.task()];
+    let wants = (0..=MOST / 2).map(|part| (want(&behind, part, 0..100), want(&ahead, part, 0..100)));
+    let (mut of_behind, of_ahead): (Vec<_>, Vec<_>) = wants.unzip();
+    let mut of_ahead = of_ahead.into_iter().rev();
+    for want in of_ahead.by_ref().take(MOST as usize / 2) {
+        read(errand(want).await);
+    }
+    let mut first = Box::pin(of_ahead.next().expect("one more").turn());
+    assert!((&mut first).now_or_never().is_none(), "what is left is for the other");
+    read(errand(of_behind.remove(0)).await);
+    assert!(matches!((&mut first).now_or_never(), Some(Turn::Take(_))));
 }
 
 /// Nobody is given what is another payload, another checkpoint or was not compared with the same checksums.
@@ -174,7 +191,7 @@ fn payloads_are_kept_apart() {
     let commons = Arc::new(Commons::new());
     let checks = |kind, block, table: &[u32]| BlockChecks { kind, block, table: table.into(), entries: 1..3 };
     let some = checks(Checksum::Crc32, 10, &[0, 1, 2]);
-    let others = [
+    let all = [
         member(&commons).payload(&file(), 0, 100, None),
         member(&commons).payload(&StorePath::parse("other").expect("a name"), 0, 100, None),
         member(&commons).payload(&file(), 1, 100, None),
@@ -183,12 +200,12 @@ fn payloads_are_kept_apart() {
         member(&commons).payload(&file(), 0, 100, Some(&checks(Checksum::Crc32c, 10, &[0, 1, 2]))),
         member(&commons).payload(&file(), 0, 100, Some(&checks(Checksum::Crc32, 11, &[0, 1, 2]))),
         member(&commons).payload(&file(), 0, 100, Some(&checks(Checksum::Crc32, 10, &[0, 1, 3]))),
-        Member::new(&commons, "there".into(), Digest::of(b"index")).payload(&file(), 0, 100, None),
-        Member::new(&commons, "here".into(), Digest::of(b"another")).payload(&file(), 0, 100, None),
+        Member::new(&commons, "there".into(), Digest::of(b"index"), 1).payload(&file(), 0, 100, None),
+        Member::new(&commons, "here".into(), Digest::of(b"another"), 1).payload(&file(), 0, 100, None),
     ];
-    assert_eq!(others, std::array::from_fn(|number| number as u64));
+    assert_eq!(all, std::array::from_fn(|number| number as u64));
     let same = checks(Checksum::Crc32, 10, &[7, 1, 2, 8]);
-    assert_eq!(member(&commons).payload(&file(), 0, 100, Some(&same)), 4);
+    assert_eq!(member(&commons).payload(&file(), 0, 100, Some(&same)), all[4]);
 }
 
 /// What a task of a rank wants of each part, and how it goes about it.
@@ -218,8 +235,8 @@ async fn go_through(member: &Arc<Member>, work: &Work) -> u64 {
     };
     wait(says).await;
     let wants: Vec<_> = work.wanted.iter().map(|(part, range)| want(member, *part, range.clone())).collect();
+    let _pending = member.task();
     wait(begins).await;
-    let _at_work = member.begin();
     let mut total = 0;
     for want in wants.into_iter().take(work.leaves) {
         let range = want.range();

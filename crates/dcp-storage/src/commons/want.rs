@@ -44,21 +44,33 @@ impl Want {
     /// Waits until there is something to be done about them, but no longer than others make progress.
     pub(crate) async fn turn(self) -> Turn {
         let commons = Arc::clone(self.commons());
+        let mut waited = None;
         loop {
             let mut changed = std::pin::pin!(commons.changed.notified());
             changed.as_mut().enable();
-            let next = commons.lock().next(self.place, &self.range);
+            let next = commons.lock().next(&self.member, self.place, &self.range, waited);
             let _resting = match next {
                 Next::Take(lent) => return Turn::Take(lent),
                 Next::Read(range, memory) => return Turn::Read(Errand::new(self, range, memory)),
-                Next::GoAlone => return Turn::Alone,
+                Next::GoAlone => {
+                    // Those who wait for memory may have nobody left to wait for.
+                    commons.changed.notify_waiters();
+                    return Turn::Alone;
+                }
                 Next::Wait => None,
-                Next::WaitForMemory => Some(Resting(&commons)),
+                Next::WaitForMemory(given_up) => {
+                    waited = Some(given_up);
+                    Some(Resting(&commons))
+                }
             };
             if timeout(Commons::PATIENCE, changed).await.is_err() {
                 return Turn::Alone;
             }
         }
+    }
+
+    pub(super) fn member(&self) -> &Arc<Member> {
+        &self.member
     }
 
     pub(super) fn commons(&self) -> &Arc<Commons> {

@@ -154,7 +154,7 @@ struct Work<'a> {
 impl<'a> Work<'a> {
     fn new(location: String, checkpoint: Digest, sizes: Sizes, io: &Io<'_>) -> Self {
         let (report, extents, tasks, through) = Default::default();
-        let member = io.commons().map(|commons| Member::new(commons, location.clone(), checkpoint));
+        let member = io.commons().map(|commons| Member::new(commons, location.clone(), checkpoint, io.threads()));
         Self { location, sizes, verify: io.verify(), member, report, extents, tasks, through }
     }
 

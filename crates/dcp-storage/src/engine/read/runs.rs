@@ -55,16 +55,24 @@ impl FileRuns {
     /// The runs, to be taken piece by piece.
     pub(super) fn pieces(self) -> Pieces {
         let length = self.length();
-        let mut pieces = Pieces { now: (0, 0), length, starts: self.starts() };
+        let mut pieces = Pieces { now: (0, 0), length, later: self };
         pieces.go_on();
         pieces
     }
 
     /// The start of each run, in ascending order.
-    pub(super) fn starts(self) -> Box<dyn Iterator<Item = u64> + Send> {
+    pub(super) fn starts(mut self) -> impl Iterator<Item = u64> {
+        std::iter::from_fn(move || self.next_start())
+    }
+
+    fn next_start(&mut self) -> Option<u64> {
         match self {
-            Self::One { start, .. } => Box::new(std::iter::once(start)),
-            Self::Many { runs, element, base } => Box::new(runs.map(move |start| base + start * element)),
+            Self::One { length: 0, .. } => None,
+            Self::One { start, length } => {
+                *length = 0;
+                Some(*start)
+            }
+            Self::Many { runs, element, base } => runs.next().map(|start| *base + start * *element),
         }
     }
 }
@@ -74,7 +82,7 @@ pub(super) struct Pieces {
     /// The run that is next, or what is left of it; empty at the end.
     now: (u64, u64),
     length: u64,
-    starts: Box<dyn Iterator<Item = u64> + Send>,
+    later: FileRuns,
 }
 
 impl Pieces {
@@ -99,7 +107,7 @@ impl Pieces {
     }
 
     fn go_on(&mut self) {
-        self.now = self.starts.next().map_or((0, 0), |start| (start, start + self.length));
+        self.now = self.later.next_start().map_or((0, 0), |start| (start, start + self.length));
     }
 }
 

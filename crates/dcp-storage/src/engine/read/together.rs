@@ -9,7 +9,7 @@ use super::runs::FileRuns;
 use super::sizes::Sizes;
 use super::target::Delivery;
 use super::verify::Extent;
-use crate::commons::{Commons, Lent, Member, Place, Turn, Want};
+use crate::commons::{Commons, Lent, Member, Pending, Place, Turn, Want};
 use crate::{Io, ReadReport, StorageError, Store, StorePath};
 
 /// How much one task reads, whatever the rank's share: all ranks go through the files in the same steps.
@@ -17,11 +17,11 @@ pub(super) const LONGEST: u64 = 4 * Commons::PART;
 
 /// Runs, where they go, and the parts of the payload in which they lie.
 pub(super) struct Together<'a> {
-    member: Arc<Member>,
     extent: Arc<Extent>,
     runs: FileRuns,
     view: ViewMut<'a>,
     wants: Vec<Want>,
+    pending: Pending,
 }
 
 /// Whether runs are read together with others: where they would be read with what lies between them, and reading is a copy, so that a store
@@ -49,7 +49,7 @@ impl<'a> Together<'a> {
         let wants = spans(&extent, &runs, sizes).into_iter().map(|Span { number, from, to, alone }| {
             Want::new(member, Place { payload, number }, extent.offset + from..extent.offset + to, alone)
         });
-        Self { wants: wants.collect(), member: Arc::clone(member), extent, runs, view }
+        Self { wants: wants.collect(), pending: member.task(), extent, runs, view }
     }
 
     /// The file, and where this begins in it.
@@ -59,8 +59,7 @@ impl<'a> Together<'a> {
 
     /// Takes what others have read, reads what nobody has for all, and alone what nobody else wants.
     pub(super) async fn run(self, store: &dyn Store, sizes: &Sizes, io: &Io<'_>) -> Result<ReadReport, StorageError> {
-        let Self { member, extent, runs, view, wants } = self;
-        let _at_work = member.begin();
+        let Self { extent, runs, view, wants, pending: _pending } = self;
         let mut reading = Reading::new(store, sizes, io, &extent, false);
         let mut delivery = match view.into_bytes() {
             Ok(bytes) => Delivery::Bytes(bytes),
