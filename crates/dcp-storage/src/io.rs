@@ -1,13 +1,15 @@
 //! The threads that do I/O.
 
+mod queue;
+
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
 
+use self::queue::{Queue, Stop};
 use crate::{Commons, StorageError, StoreTraits};
 
 /// How I/O is done: on how many threads, with how much memory, and who is told of progress.
@@ -152,7 +154,7 @@ impl<'p> Io<'p> {
     }
 
     /// Runs tasks on the I/O threads, each of which keeps up to `in_flight` of them under way. This thread is one of them, unless it belongs to
-    /// a runtime. After an error no further task is started. Returns when all that were started have ended.
+    /// a runtime. After an error no further task is started; they are dropped at once. Returns when all that were started have ended.
     ///
     /// # Errors
     /// The first error of a task.
@@ -165,20 +167,20 @@ impl<'p> Io<'p> {
         T: Send,
     {
         let threads = self.threads.min(tasks.len().div_ceil(in_flight.max(1)));
-        let queue = Mutex::new(tasks.into_iter());
-        let failed = AtomicBool::new(false);
+        let queue = Queue::new(tasks);
         let work = || {
-            let next = || {
-                let stop = failed.load(Ordering::Relaxed);
-                if stop { None } else { queue.lock().unwrap_or_else(PoisonError::into_inner).next() }
-            };
+            // A panic leaves nothing to be begun either.
+            let _stop = Stop::new(&queue);
             self.handle.block_on(async {
-                let mut under_way: FuturesUnordered<F> = std::iter::from_fn(next).take(in_flight.max(1)).collect();
+                let first = std::iter::from_fn(|| queue.next()).take(in_flight.max(1));
+                let mut under_way: FuturesUnordered<F> = first.collect();
                 let mut results = Vec::new();
                 while let Some(result) = under_way.next().await {
-                    failed.fetch_or(result.is_err(), Ordering::Relaxed);
+                    if result.is_err() {
+                        queue.clear();
+                    }
                     results.push(result);
-                    under_way.extend(next());
+                    under_way.extend(queue.next());
                 }
                 results
             })
@@ -232,5 +234,51 @@ fn cores() -> usize {
 impl fmt::Debug for Io<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Io").field("threads", &self.threads).field("verify", &self.verify).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::Pin;
+
+    use tokio::sync::oneshot::{Receiver, Sender, channel};
+
+    use super::*;
+
+    type Task = Pin<Box<dyn Future<Output = Result<(), StorageError>> + Send>>;
+
+    /// One fails as soon as the next has begun, which ends when the last one is dropped.
+    fn tasks(fail: fn() -> Result<(), StorageError>) -> Vec<Task> {
+        let (has_begun, begun): (Sender<()>, Receiver<()>) = channel();
+        let (held, released): (Sender<()>, Receiver<()>) = channel();
+        let failing = async move {
+            begun.await.expect("it begins");
+            fail()
+        };
+        let waiting = async move {
+            has_begun.send(()).expect("somebody waits");
+            assert!(released.await.is_err(), "it never runs");
+            Ok(())
+        };
+        let last = async move {
+            held.send(()).expect("somebody waits");
+            Ok(())
+        };
+        vec![Box::pin(failing), Box::pin(waiting), Box::pin(last)]
+    }
+
+    #[test]
+    fn after_an_error_what_has_not_begun_is_dropped_before_others_end() {
+        let io = Io::new().expect("threads").with_threads(2);
+        let fail = || Err(StorageError::Unsupported { format: "none", what: "this".into() });
+        assert!(matches!(io.run(tasks(fail), 1), Err(StorageError::Unsupported { .. })));
+    }
+
+    #[test]
+    fn so_it_is_after_a_panic() {
+        let io = Io::new().expect("threads").with_threads(2);
+        let run = AssertUnwindSafe(|| io.run(tasks(|| panic!("as it was told")), 1));
+        assert!(catch_unwind(run).is_err());
     }
 }

@@ -6,7 +6,7 @@ mod part;
 mod tests;
 mod want;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -70,13 +70,15 @@ pub(crate) struct Member {
     tasks: AtomicUsize,
     /// How many parts it has read, or reads, that somebody still needs.
     reads: AtomicUsize,
+    /// Once it has waited for nothing, it does not wait again.
+    has_waited_in_vain: AtomicBool,
 }
 
 impl Member {
     /// The checkpoint is one of a place, by the digest of its index.
     pub(crate) fn new(commons: &Arc<Commons>, location: String, checkpoint: Digest, threads: usize) -> Arc<Self> {
-        let (commons, tasks, reads) = (Arc::clone(commons), AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { commons, location, checkpoint, threads, tasks, reads })
+        let (commons, (tasks, reads, has_waited_in_vain)) = (Arc::clone(commons), Default::default());
+        Arc::new(Self { commons, location, checkpoint, threads, tasks, reads, has_waited_in_vain })
     }
 
     /// The parts of a payload: the same for all who read it from the same checkpoint, and compare it with the same checksums.

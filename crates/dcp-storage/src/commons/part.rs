@@ -49,7 +49,7 @@ pub(super) struct Parts {
 /// A part that somebody wants.
 #[derive(Debug)]
 struct Part {
-    /// From the first byte of the file that somebody wants to the last.
+    /// From the first byte of the file that somebody has said to want to the last.
     hull: Range<u64>,
     /// How many want something of it.
     takers: usize,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::time::timeout;
 
@@ -57,13 +58,18 @@ impl Want {
                     commons.changed.notify_waiters();
                     return Turn::Alone;
                 }
-                Next::Wait => None,
+                Next::Wait => {
+                    waited = None;
+                    None
+                }
                 Next::WaitForMemory(given_up) => {
                     waited = Some(given_up);
                     Some(Resting(&commons))
                 }
             };
-            if timeout(Commons::PATIENCE, changed).await.is_err() {
+            let has_waited_in_vain = &self.member.has_waited_in_vain;
+            if has_waited_in_vain.load(Ordering::Relaxed) || timeout(Commons::PATIENCE, changed).await.is_err() {
+                has_waited_in_vain.store(true, Ordering::Relaxed);
                 return Turn::Alone;
             }
         }
