@@ -46,9 +46,7 @@ impl Errand {
     }
 
     fn settle(&self, lent: Option<Arc<Lent>>) {
-        let commons = self.want.commons();
-        commons.lock().settle(self.want.place(), lent);
-        commons.changed.notify_waiters();
+        self.want.commons().change(|parts| parts.settle(self.want.place(), lent));
     }
 }
 

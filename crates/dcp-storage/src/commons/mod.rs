@@ -43,7 +43,7 @@ impl Commons {
     /// The longest part, in bytes.
     pub(crate) const PART: u64 = 1 << 20;
 
-    /// How long a rank waits for one that reads, while nothing changes at all.
+    /// How long a rank waits for another that reads or has memory, while nothing changes at all.
     const PATIENCE: Duration = Duration::from_secs(10);
 
     /// Nothing read yet.
@@ -52,13 +52,19 @@ impl Commons {
         Self::default()
     }
 
+    /// Changes something for which others may wait.
+    fn change(&self, what: impl FnOnce(&mut Parts)) {
+        what(&mut self.lock());
+        self.changed.notify_waiters();
+    }
+
     /// Nobody panics while they hold the lock.
     fn lock(&self) -> MutexGuard<'_, Parts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One rank's share in it, while it reads from a checkpoint.
+/// One rank, while it reads from a checkpoint.
 #[derive(Debug)]
 pub(crate) struct Member {
     commons: Arc<Commons>,
@@ -98,11 +104,10 @@ impl Member {
 
     /// Memory can be used again in which it has read.
     fn give_back(&self, memory: Vec<u8>) {
-        let mut parts = self.commons.lock();
-        self.reads.fetch_sub(1, Ordering::Relaxed);
-        parts.give_back(memory);
-        drop(parts);
-        self.commons.changed.notify_waiters();
+        self.commons.change(|parts| {
+            self.reads.fetch_sub(1, Ordering::Relaxed);
+            parts.give_back(memory);
+        });
     }
 }
 
@@ -113,12 +118,11 @@ pub(crate) struct Pending(Arc<Member>);
 impl Drop for Pending {
     fn drop(&mut self) {
         let Member { commons, threads, tasks, .. } = &*self.0;
-        let mut parts = commons.lock();
-        let left = tasks.fetch_sub(1, Ordering::Relaxed) - 1;
-        parts.members -= usize::from(left == 0);
-        parts.at_work -= usize::from(left < *threads);
-        drop(parts);
-        // Who waits for memory may be the last one now.
-        commons.changed.notify_waiters();
+        // Who waits for memory may be the last one then.
+        commons.change(|parts| {
+            let left = tasks.fetch_sub(1, Ordering::Relaxed) - 1;
+            parts.members -= usize::from(left == 0);
+            parts.at_work -= usize::from(left < *threads);
+        });
     }
 }

@@ -134,20 +134,24 @@ impl Parts {
                         self.set(place, Content::OnItsWay);
                         Next::Read(hull, memory)
                     }
-                    // It was in vain.
-                    None if waited.is_some_and(|then| then != self.given_up) => Next::GoAlone,
-                    // Who goes on gives some back, unless it needs some itself.
-                    None if self.at_work > 1 => {
-                        self.at_work -= 1;
-                        Next::WaitForMemory(self.given_up)
-                    }
-                    None => {
-                        self.given_up += 1;
-                        Next::GoAlone
-                    }
+                    None => self.without_memory(waited),
                 }
             }
         }
+    }
+
+    fn without_memory(&mut self, waited: Option<u64>) -> Next {
+        if waited.is_some_and(|then| then != self.given_up) {
+            // It was in vain.
+            return Next::GoAlone;
+        }
+        if self.at_work > 1 {
+            // Who goes on gives some back, unless it needs some itself.
+            self.at_work -= 1;
+            return Next::WaitForMemory(self.given_up);
+        }
+        self.given_up += 1;
+        Next::GoAlone
     }
 
     /// Memory for a part that a member reads, if there is some. Each has a share: who is far ahead of the others leaves them theirs.
