@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::unconstrained;
 
 use self::queue::{Queue, Stop};
 use crate::{Commons, StorageError, StoreTraits};
@@ -137,24 +138,14 @@ impl<'p> Io<'p> {
         (self.progress)(bytes);
     }
 
-    /// Runs a future to its end, on a thread of its own where this one belongs to a runtime: it may be called from anywhere.
-    ///
-    /// # Panics
-    /// If the future panics.
-    pub fn block_on<F>(&self, future: F) -> F::Output
-    where
-        F: Future + Send,
-        F::Output: Send,
-    {
-        if may_block() {
-            return self.handle.block_on(future);
-        }
-        let outcome = std::thread::scope(|scope| scope.spawn(|| self.handle.block_on(future)).join());
-        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    /// Runs a future to its end on this thread, from anywhere: also where this thread belongs to a runtime, whose other tasks then wait.
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _context = self.handle.enter();
+        // The budget that a runtime gives each of its tasks is not renewed here.
+        pollster::block_on(unconstrained(future))
     }
 
-    /// Runs tasks on the I/O threads, each of which keeps up to `in_flight` of them under way. This thread is one of them, unless it belongs to
-    /// a runtime. After an error no further task is started; they are dropped at once. Returns when all that were started have ended.
+    /// Runs tasks on the I/O threads, of which this one is the first; each keeps up to `in_flight` of them under way. After an error no further task is started; they are dropped at once. Returns when all that were started have ended.
     ///
     /// # Errors
     /// The first error of a task.
@@ -171,7 +162,7 @@ impl<'p> Io<'p> {
         let work = || {
             // A panic leaves nothing to be begun either.
             let _stop = Stop::new(&queue);
-            self.handle.block_on(async {
+            self.block_on(async {
                 let first = std::iter::from_fn(|| queue.next()).take(in_flight.max(1));
                 let mut under_way: FuturesUnordered<F> = first.collect();
                 let mut results = Vec::new();
@@ -185,22 +176,16 @@ impl<'p> Io<'p> {
                 results
             })
         };
-        let results: Vec<_> = std::thread::scope(|scope| {
-            let here = may_block();
-            let others: Vec<_> = (usize::from(here)..threads).map(|_| scope.spawn(work)).collect();
-            let mine = here.then(work).map(Ok);
-            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| worker.join();
-            mine.into_iter().chain(others.into_iter().map(join)).collect()
+        let results = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut results = work();
+            for other in others {
+                results.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            results
         });
-        let results =
-            results.into_iter().flat_map(|worker| worker.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        results.collect()
+        results.into_iter().collect()
     }
-}
-
-/// Whether this thread may wait for a future: what runs in a runtime may not.
-fn may_block() -> bool {
-    Handle::try_current().is_err()
 }
 
 /// The runtime that network clients live on. It drives their sockets and timers; encrypting and decrypting is the most of that, and what wants
@@ -273,6 +258,37 @@ mod tests {
         let io = Io::new().expect("threads").with_threads(2);
         let fail = || Err(StorageError::Unsupported { format: "none", what: "this".into() });
         assert!(matches!(io.run(tasks(fail), 1), Err(StorageError::Unsupported { .. })));
+    }
+
+    #[test]
+    fn what_is_little_is_done_on_the_calling_thread() {
+        let io = Io::new().expect("threads").with_threads(8);
+        let here = std::thread::current().id();
+        let task = async || Ok(std::thread::current().id());
+        assert_eq!(io.run(vec![task()], 1).expect("it succeeds"), [here]);
+        assert_eq!(io.run(vec![task(), task()], 2).expect("they succeed"), [here, here]);
+    }
+
+    /// Each of them is polled by one that waits for it, where a runtime would say no, and takes more from channels than a task may in one go.
+    #[test]
+    fn it_may_be_called_from_anywhere() {
+        let io = Io::new().expect("threads").with_threads(1);
+        let many = async || {
+            let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+            (0..1000).for_each(|number| sender.send(number).expect("somebody receives"));
+            drop(sender);
+            let mut sum = 0;
+            while let Some(number) = receiver.recv().await {
+                sum += number;
+            }
+            Ok(sum)
+        };
+        let nested = || io.block_on(async { io.run(vec![many()], 1).expect("it succeeds") });
+        let one = Builder::new_current_thread().build().expect("a runtime");
+        let several = Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+        for sums in [nested(), one.block_on(async { nested() }), several.block_on(async { nested() })] {
+            assert_eq!(sums, [499_500]);
+        }
     }
 
     #[test]
