@@ -1,7 +1,8 @@
 //! Stores that watch, and looking into stores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ThreadId};
 
 use async_trait::async_trait;
 use dcp::crates::dcp_storage::{Io, ObjectMeta, Precondition, ReadRange, StorePath, StoreTraits, Upload, Version};
@@ -40,18 +41,25 @@ pub type Reads = Vec<(String, u64, u64)>;
 pub struct CountingStore<S> {
     inner: S,
     reads: Arc<Mutex<Reads>>,
+    readers: Arc<Mutex<HashSet<ThreadId>>>,
 }
 
 impl<S: Store> CountingStore<S> {
     /// Watches a store.
     pub fn new(inner: S) -> Self {
-        Self { inner, reads: Arc::default() }
+        Self { inner, reads: Arc::default(), readers: Arc::default() }
     }
 
     /// What was read so far.
     #[must_use]
     pub fn reads(&self) -> Reads {
         self.reads.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The threads that have read so far.
+    #[must_use]
+    pub fn readers(&self) -> HashSet<ThreadId> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -80,6 +88,7 @@ impl<S: Store> Store for CountingStore<S> {
             }
         }
         self.reads.lock().unwrap_or_else(PoisonError::into_inner).extend(read);
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).insert(thread::current().id());
         self.inner.read(path, ranges).await
     }
 

@@ -83,6 +83,13 @@ impl<'p> Io<'p> {
         self
     }
 
+    /// The same for one of so many ranks that are threads of this process: they share its cores, and each has at least one thread.
+    #[must_use]
+    pub fn with_ranks(mut self, ranks: usize) -> Self {
+        self.threads = self.threads.min(cores().div_ceil(ranks.max(1)));
+        self
+    }
+
     /// The same with other checks.
     #[must_use]
     pub fn with_verify(mut self, verify: Verify) -> Self {
@@ -258,6 +265,15 @@ mod tests {
         let io = Io::new().expect("threads").with_threads(2);
         let fail = || Err(StorageError::Unsupported { format: "none", what: "this".into() });
         assert!(matches!(io.run(tasks(fail), 1), Err(StorageError::Unsupported { .. })));
+    }
+
+    #[test]
+    fn ranks_share_the_cores() {
+        let io = Io::new().expect("threads");
+        let threads = |ranks| io.clone().with_ranks(ranks).threads();
+        assert_eq!((threads(0), threads(1)), (io.threads(), io.threads()));
+        assert_eq!((threads(cores()), threads(usize::MAX)), (1, 1));
+        assert!((2..=cores()).all(|ranks| ranks * threads(ranks) >= cores().min(8)));
     }
 
     #[test]

@@ -12,5 +12,6 @@ mod reuse;
 mod round_trip;
 mod slices;
 mod symbolic;
+mod threads;
 mod tiling;
 mod transforms;

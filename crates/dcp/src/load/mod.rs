@@ -90,7 +90,7 @@ impl<'a> Loader<'a> {
         self
     }
 
-    /// On how many threads a rank reads (one for each core, at most 8, unless told).
+    /// On how many threads a rank reads (unless told one for each core, at most 8; ranks that are threads of one process share the cores).
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.threads = Some(threads);
@@ -155,7 +155,9 @@ impl<'a> Loader<'a> {
         let commons = exchange.in_common(Arc::new(Commons::new()));
         let (plan, flat) = self.plan(exchange, members, &metadata, || Ok(flatten_target(target()?)?))?;
         // All ranks of this process hold it: since they have planned together, no one comes later.
-        let io = if Arc::strong_count(&commons) > 1 { io.with_commons(commons) } else { io };
+        let ranks_here = Arc::strong_count(&commons);
+        let io = if self.threads.is_none() { io.with_ranks(ranks_here) } else { io };
+        let io = if ranks_here > 1 { io.with_commons(commons) } else { io };
         let mut loaded = None;
         let ranks = exchange.all_reduce(
             "read",
