@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
+use super::part::Next;
 use super::{Commons, Errand, Lent, Member, Place, Turn, Want};
 use crate::{BlockChecks, Checksum, StorePath};
 
@@ -86,6 +87,17 @@ async fn what_nobody_else_wants_is_read_alone() {
         assert!(matches!(want.turn().await, Turn::Alone));
     }
     assert_is_empty(&commons);
+}
+
+/// Else who comes in that moment would read for it as well, and more than the two by themselves.
+#[test]
+fn who_goes_alone_does_not_count_from_then_on() {
+    let commons = Arc::new(Commons::new());
+    let mut alone = want(&member(&commons), 0, 0..100);
+    assert!(matches!(alone.next(None), Next::GoAlone));
+    assert_is_empty(&commons);
+    let mut late = want(&member(&commons), 0, 50..140);
+    assert!(matches!(late.next(None), Next::GoAlone));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::timeout;
 
-use super::part::Next;
+use super::part::{Next, Parts};
 use super::{Commons, Errand, Lent, Member, Place};
 
 /// One rank's wish for bytes of a part, until it is dropped.
@@ -16,6 +16,8 @@ pub(crate) struct Want {
     place: Place,
     range: Range<u64>,
     alone: u64,
+    /// Whether others still read for it.
+    counts: bool,
 }
 
 /// What a rank that wants bytes does to have them.
@@ -34,7 +36,7 @@ impl Want {
     /// `alone` bytes for them.
     pub(crate) fn new(member: &Arc<Member>, place: Place, range: Range<u64>, alone: u64) -> Self {
         member.commons.lock().want(place, &range, alone);
-        Self { member: Arc::clone(member), place, range, alone }
+        Self { member: Arc::clone(member), place, range, alone, counts: true }
     }
 
     /// Which bytes of the file those are.
@@ -43,14 +45,13 @@ impl Want {
     }
 
     /// Waits until there is something to be done about them, but no longer than others make progress.
-    pub(crate) async fn turn(self) -> Turn {
+    pub(crate) async fn turn(mut self) -> Turn {
         let commons = Arc::clone(self.commons());
         let mut waited = None;
         loop {
             let mut changed = std::pin::pin!(commons.changed.notified());
             changed.as_mut().enable();
-            let next = commons.lock().next(&self.member, self.place, &self.range, waited);
-            let _resting = match next {
+            let _resting = match self.next(waited) {
                 Next::Take(lent) => return Turn::Take(lent),
                 Next::Read(range, memory) => return Turn::Read(Errand::new(self, range, memory)),
                 Next::GoAlone => {
@@ -75,6 +76,22 @@ impl Want {
         }
     }
 
+    /// What to do now. Who goes alone ceases to count in the same moment: others might else read for it what it reads by itself.
+    pub(super) fn next(&mut self, waited: Option<u64>) -> Next {
+        let commons = Arc::clone(self.commons());
+        let mut parts = commons.lock();
+        let next = parts.next(&self.member, self.place, &self.range, waited);
+        let unwanted = matches!(next, Next::GoAlone).then(|| self.withdraw(&mut parts));
+        drop(parts);
+        drop(unwanted);
+        next
+    }
+
+    /// Wants nothing any more; returns what [`Parts::withdraw`] does.
+    fn withdraw(&mut self, parts: &mut Parts) -> (Option<Arc<Lent>>, bool) {
+        if std::mem::take(&mut self.counts) { parts.withdraw(self.place, self.alone) } else { (None, false) }
+    }
+
     pub(super) fn member(&self) -> &Arc<Member> {
         &self.member
     }
@@ -90,8 +107,8 @@ impl Want {
 
 impl Drop for Want {
     fn drop(&mut self) {
-        let commons = self.commons();
-        let (unwanted, is_news) = commons.lock().withdraw(self.place, self.alone);
+        let commons = Arc::clone(self.commons());
+        let (unwanted, is_news) = self.withdraw(&mut commons.lock());
         drop(unwanted);
         if is_news {
             commons.changed.notify_waiters();
