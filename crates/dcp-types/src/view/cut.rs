@@ -8,7 +8,7 @@ impl<'a> ViewMut<'a> {
     /// The cuts go through the whole view, and a box that lies across one comes out in parts: each result is a part
     /// of the box with its number in `boxes`. A part is given in this view's coordinates. What no box covers is dropped.
     ///
-    /// Takes time in the order of n log n for n boxes that lie in a grid.
+    /// Takes time in the order of n log n for n boxes that lie in a grid, and of n² log n for those that wind into each other.
     ///
     /// # Errors
     /// [`TypesError::OutOfBounds`] if a box is not inside the view; [`TypesError::Overlap`] if two boxes overlap.
@@ -22,46 +22,49 @@ impl<'a> ViewMut<'a> {
                 wanted.push((region, number));
             }
         }
-        let mut parts = Vec::with_capacity(wanted.len());
-        cut(self, &frame, wanted, &mut parts)?;
-        Ok(parts)
+        cut(self, frame, wanted)
     }
 }
 
 type Numbered = (Region, usize);
 
-fn cut<'a>(
-    view: ViewMut<'a>,
-    frame: &Region,
-    mut boxes: Vec<Numbered>,
-    parts: &mut Vec<(ViewMut<'a>, Region, usize)>,
-) -> Result<(), TypesError> {
-    if boxes.len() <= 1 {
-        if let Some((region, number)) = boxes.pop() {
-            parts.push((view.into_slice(&region.relative_to(frame)?)?, region, number));
+/// With a list of what is left to cut: boxes that wind into each other can be cut off only one by one, and there may be more of them than a stack is deep.
+fn cut(
+    view: ViewMut<'_>,
+    frame: Region,
+    boxes: Vec<Numbered>,
+) -> Result<Vec<(ViewMut<'_>, Region, usize)>, TypesError> {
+    let mut parts = Vec::with_capacity(boxes.len());
+    let mut rest = vec![(view, frame, boxes)];
+    while let Some((view, frame, mut boxes)) = rest.pop() {
+        if boxes.len() <= 1 {
+            if let Some((region, number)) = boxes.pop() {
+                parts.push((view.into_slice(&region.relative_to(&frame)?)?, region, number));
+            }
+            continue;
         }
-        return Ok(());
-    }
-    let Some((dim, at)) = plane(frame, &boxes) else {
-        // No box ends inside the frame: all fill it.
-        return Err(TypesError::Overlap(Box::new((boxes[0].0.clone(), boxes[1].0.clone()))));
-    };
-    let (low_view, high_view) = view.split_at(dim, at - frame.offsets()[dim])?;
-    let (low_frame, high_frame) = frame.split(dim, at);
-    let (mut low, mut high) = (Vec::new(), Vec::new());
-    for (region, number) in boxes {
-        if region.end(dim) <= at {
-            low.push((region, number));
-        } else if region.offsets()[dim] >= at {
-            high.push((region, number));
-        } else {
-            let (below, above) = region.split(dim, at);
-            low.push((below, number));
-            high.push((above, number));
+        let Some((dim, at)) = plane(&frame, &boxes) else {
+            // No box ends inside the frame: all fill it.
+            return Err(TypesError::Overlap(Box::new((boxes[0].0.clone(), boxes[1].0.clone()))));
+        };
+        let (low_view, high_view) = view.split_at(dim, at - frame.offsets()[dim])?;
+        let (low_frame, high_frame) = frame.split(dim, at);
+        let (mut low, mut high) = (Vec::new(), Vec::new());
+        for (region, number) in boxes {
+            if region.end(dim) <= at {
+                low.push((region, number));
+            } else if region.offsets()[dim] >= at {
+                high.push((region, number));
+            } else {
+                let (below, above) = region.split(dim, at);
+                low.push((below, number));
+                high.push((above, number));
+            }
         }
+        rest.push((high_view, high_frame, high));
+        rest.push((low_view, low_frame, low));
     }
-    cut(low_view, &low_frame, low, parts)?;
-    cut(high_view, &high_frame, high, parts)
+    Ok(parts)
 }
 
 /// Where to cut: along each dimension, at the face that crosses the fewest boxes, of several the middlemost; of the dimensions,
@@ -107,6 +110,28 @@ mod tests {
             part.copy_from_bytes(&vec![number as u8 + 1; region.numel() as usize]).expect("length");
         }
         assert_eq!(array, ndarray::arr2(&[[1, 1, 2], [4, 0, 2], [4, 3, 3]]));
+    }
+
+    /// A row off the top, a column off the left, and so on: each cut but one crosses boxes.
+    #[test]
+    fn a_spiral_is_cut_on_a_small_stack() {
+        const BOXES: u64 = 600;
+        let size = BOXES / 2;
+        let boxes: Vec<_> = (0..BOXES)
+            .map(|number| {
+                let (at, left) = (number / 2, size - number / 2);
+                if number % 2 == 0 { region([at, at], [1, left]) } else { region([at + 1, at], [left - 1, 1]) }
+            })
+            .collect();
+        let cut = move || {
+            let mut array = Array2::<u8>::zeros((size as usize, size as usize));
+            let parts = ViewMut::from_array(array.view_mut().into_dyn()).cut(boxes).expect("disjoint");
+            parts.iter().map(|(view, region, _)| (view.nbytes() == region.numel(), region.numel())).collect::<Vec<_>>()
+        };
+        let thread = std::thread::Builder::new().stack_size(128 << 10).spawn(cut).expect("a thread");
+        let parts = thread.join().expect("no panic");
+        assert!(parts.iter().all(|(is_fit, _)| *is_fit));
+        assert_eq!(parts.iter().map(|(_, numel)| numel).sum::<u64>(), size * size);
     }
 
     #[test]
