@@ -57,8 +57,12 @@ impl<'a> Declarations<'a> {
                 self.regions.extend(parts.iter().map(|part| RegionDecl { tensor, region: part.region.clone() }));
                 ShardingDecl::Regions
             }
-            // Also what may be added to the enum: to whoever does not know it, it is a tensor that each rank has whole.
-            _ => ShardingDecl::Replicated,
+            Sharding::Replicated => ShardingDecl::Replicated,
+            // What may be added to the enum must not be taken for something else.
+            other => {
+                let reason = format!("this planner does not know {other:?}");
+                return Err(TypesError::Decode { what: "the sharding of a tensor", reason });
+            }
         };
         let tied = if sharding == ShardingDecl::Regions { None } else { self.tied(tensor) };
         self.tensors.push(TensorDecl { path, dtype, shape, sharding, tied });

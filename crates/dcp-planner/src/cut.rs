@@ -12,7 +12,7 @@ use crate::{PartRead, PlanError, TensorRead};
 /// parts, with items to match.
 ///
 /// # Errors
-/// [`PlanError::Types`] if a part or a read is not inside the buffer, or two of them overlap.
+/// [`PlanError::Types`] if a part or a read is not inside the buffer, two of them overlap, or reads leave some of a part out.
 ///
 /// # Examples
 ///
@@ -91,6 +91,11 @@ fn cut_part<'a>(
             chunks.push(&read.chunk);
             boxes.push(here.relative_to(covers)?);
         }
+    }
+    let (covered, total) = (boxes.iter().map(Region::numel).fold(0, u64::saturating_add), covers.numel());
+    // Whoever overlaps may come to the same sum, but not through the cut.
+    if covered < total {
+        return Err(TypesError::Hole { covered, total });
     }
     for (piece, at, number) in view.cut(boxes)? {
         let region = at.shifted(covers.offsets())?;

@@ -17,7 +17,7 @@ pub struct LoadPlan {
     pub problems: Vec<Problem>,
 }
 
-/// The parts of one tensor that one rank reads into its buffer.
+/// The parts of one tensor that one rank reads into its buffer. A plan has one for each buffer that it fills, all of which it fills.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorRead {
     /// Its name in the target.

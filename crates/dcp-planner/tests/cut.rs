@@ -154,6 +154,19 @@ fn flat_parts_lie_in_a_padded_row() {
     assert_eq!(buffer.into_raw_vec_and_offset().0, expected);
 }
 
+/// Whoever plans by themselves may forget a chunk: what is there before a load must not pass for what was loaded.
+#[test]
+fn reads_that_leave_some_of_a_part_out_are_refused() {
+    let part = || vec![boxed(region(&[0, 0], &[2, 3]), &[0, 0])];
+    let chunks = [region(&[0, 0], &[1, 3]), region(&[1, 0], &[1, 3])];
+    let mut array = ndarray::Array2::<u32>::zeros((2, 3));
+    for (chunks, covered) in [(&chunks[..1], 3), (&[], 0)] {
+        let outcome = cut_target(&read_of(part(), chunks), ViewMut::from_array(array.view_mut().into_dyn()));
+        let is_hole = |source: &TypesError| *source == TypesError::Hole { covered, total: 6 };
+        assert!(matches!(&outcome, Err(PlanError::Types { source, .. }) if is_hole(source)), "{outcome:?}");
+    }
+}
+
 #[test]
 fn what_does_not_fit_the_buffer_is_refused() {
     let chunk = [region(&[0], &[8])];

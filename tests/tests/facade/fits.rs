@@ -7,6 +7,8 @@ use dcp::{
 use dcp_tests::Group;
 use ndarray::{Array1, Array2, arr1};
 
+use crate::planners::Astray;
+
 fn saved() -> MemoryStore {
     let store = MemoryStore::new();
     let (weight, bias) = (Array2::<f32>::from_elem((4, 8), 1.5), arr1(&[1i64, -2, 3]));
@@ -24,6 +26,25 @@ fn value(loaded: &Loaded, key: &str) -> Option<dcp::Value> {
     match loaded.get(key) {
         Some(dcp_types::Tree::Leaf(leaf)) => leaf.value().cloned(),
         _ => None,
+    }
+}
+
+/// A plan that is not followed in full must not look like a load.
+#[test]
+fn a_planner_that_goes_astray_is_told_so() {
+    let store = saved();
+    for target in [None, Some("model.elsewhere")] {
+        let (mut weight, mut bias) = (Array2::<f32>::zeros((4, 8)), Array1::<i64>::zeros(3));
+        let model = StateTarget::new()
+            .with("weight", TargetTensor::whole(weight.view_mut().into_dyn()).expect("target"))
+            .with("bias", TargetTensor::whole(bias.view_mut().into_dyn()).expect("target"))
+            .with("scale", TargetLeaf::Value);
+        let all =
+            StateTarget::new().with("model", model).with("step", TargetLeaf::Value).with("old", TargetLeaf::Value);
+        let outcome = Loader::new().planner(Astray(target)).load_into(all, store.clone());
+        let named = target.unwrap_or("model.weight");
+        assert!(matches!(&outcome, Err(Error::Plan(error)) if error.to_string().contains(named)), "{outcome:?}");
+        assert!(weight.iter().all(|element| *element == 0.0), "no buffer is touched");
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use dcp::crates::dcp_planner::{Declared, EntrySet, LoadPlan, PlanContext, TensorRead};
 use dcp::{DefaultLoadPlanner, DefaultSavePlanner, LoadPlanner, Metadata, PlanError, Problem, SavePlanner, ViewMut};
 use dcp_types::{
-    Chunks, DType, DataError, DataSink, DataSource, Dest, FlatState, FlatTarget, GlobalPlan, Owners, SavePlan, Source,
-    WriteItem,
+    Chunks, DType, DataError, DataSink, DataSource, Dest, FlatState, FlatTarget, Fqn, GlobalPlan, Owners, SavePlan,
+    Source, WriteItem,
 };
 
 /// Changes the global plan, and remembers what every rank sees of it.
@@ -68,6 +68,34 @@ impl SavePlanner for Changing {
         ctx: &PlanContext,
     ) -> Result<Source<'a>, PlanError> {
         self.inner.resolve(item, plan, state, ctx)
+    }
+}
+
+/// Plans to read into something that is not there, or into the same buffer once more.
+pub(crate) struct Astray(pub(crate) Option<&'static str>);
+
+impl LoadPlanner for Astray {
+    fn local_plan(
+        &self,
+        metadata: &Metadata,
+        target: &FlatTarget<'_>,
+        ctx: &PlanContext,
+    ) -> Result<LoadPlan, PlanError> {
+        let mut plan = DefaultLoadPlanner::new().local_plan(metadata, target, ctx)?;
+        let mut read = plan.tensors[0].clone();
+        read.target = self.0.map_or(read.target, Fqn::from);
+        plan.tensors.push(read);
+        Ok(plan)
+    }
+
+    fn global_plan(
+        &self,
+        metadata: &Metadata,
+        named: &EntrySet,
+        problems: Vec<Problem>,
+        ctx: &PlanContext,
+    ) -> Result<(), PlanError> {
+        DefaultLoadPlanner::new().global_plan(metadata, named, problems, ctx)
     }
 }
 

@@ -1,16 +1,17 @@
 //! Loading.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dcp_collective::{Collective, Exchange, Progress};
 use dcp_default_planner::DefaultLoadPlanner;
-use dcp_planner::{EntrySet, LoadPlan, LoadPlanner, Problem, cut_target};
+use dcp_planner::{EntrySet, LoadPlan, LoadPlanner, PlanError, Problem, cut_target};
 use dcp_stateful::Stateful;
 use dcp_storage::{Commons, ComposedReader, Format, Io, ReadReport, StorageError, StorageReader, Verify};
 use dcp_types::{
-    Dest, Digest, FlatTarget, Loaded, LoadedLeaf, Metadata, ReadItem, ReadWhat, StatePath, StateTarget, TargetLeaf,
-    flatten_target, unflatten,
+    Dest, Digest, FlatTarget, Fqn, Loaded, LoadedLeaf, Metadata, ReadItem, ReadWhat, StatePath, StateTarget,
+    TargetLeaf, flatten_target, unflatten,
 };
 
 use crate::group::{Group, Members};
@@ -152,12 +153,13 @@ impl<'a> Loader<'a> {
     ) -> Result<(Loaded, LoadReport), Error> {
         let start = Instant::now();
         let Opened { reader, io, metadata, overhead } = open(exchange, || Ok((reader()?, self.io()?)))?;
-        let commons = exchange.in_common(Arc::new(Commons::new()));
+        let here = exchange.in_common(Arc::new(Here::default()));
+        here.ranks.fetch_add(1, Ordering::SeqCst);
         let (plan, flat) = self.plan(exchange, members, &metadata, || Ok(flatten_target(target()?)?))?;
-        // All ranks of this process hold it: since they have planned together, no one comes later.
-        let ranks_here = Arc::strong_count(&commons);
+        // They have planned together: no one comes later.
+        let ranks_here = here.ranks.load(Ordering::SeqCst);
         let io = if self.threads.is_none() { io.with_ranks(ranks_here) } else { io };
-        let io = if ranks_here > 1 { io.with_commons(commons) } else { io };
+        let io = if ranks_here > 1 { io.with_commons(Arc::clone(&here.commons)) } else { io };
         let mut loaded = None;
         let ranks = exchange.all_reduce(
             "read",
@@ -238,7 +240,7 @@ impl<'a> Loader<'a> {
         }
         let mut items: Vec<(ReadItem, Dest<'_>)> = Vec::new();
         for read in &plan.tensors {
-            let Some(buffer) = buffers.swap_remove(&read.target) else { continue };
+            let Some(buffer) = buffers.swap_remove(&read.target) else { return Err(unplanned(&read.target)) };
             for (item, piece) in cut_target(read, buffer)? {
                 items.push((item, self.planner.wrap(read, Dest::Memory(piece))?));
             }
@@ -264,6 +266,19 @@ impl<'a> Loader<'a> {
         let leaves: Vec<(StatePath, LoadedLeaf)> = leaves.collect();
         Ok((unflatten(leaves)?, report))
     }
+}
+
+/// What ranks that are threads of one process share in a load.
+#[derive(Default)]
+struct Here {
+    /// How many they are.
+    ranks: AtomicUsize,
+    commons: Arc<Commons>,
+}
+
+/// A planner reads into each tensor of the target once, and into nothing else.
+fn unplanned(target: &Fqn) -> Error {
+    PlanError::custom(format!("{target}: the plan reads into it twice, or it is no tensor of the target")).into()
 }
 
 /// What a load goes through.
