@@ -46,10 +46,10 @@ pub enum Verify {
 }
 
 impl Io<'static> {
-    /// The memory that a read takes per thread beside the destination, in bytes, unless the [store](crate::StoreTraits::read_buffer)
-    /// asks for more. It stays in the cache of a core until its checksum has been compared and it has been handed on. 2 MiB more where reads
+    /// The memory that a read takes beside the destination, in bytes, unless the [store](crate::StoreTraits::read_buffer) asks for more: for each
+    /// read under way, of which a thread has as many as the [store](crate::StoreTraits::reads_in_flight) wants. It stays in the cache of a core until its checksum has been compared and it has been handed on. 2 MiB more where reads
     /// are widened to large checksum blocks; 4 MiB more where a sink, which takes bytes in order, reads a chunk that lies permuted; 32 MiB
-    /// more where that chunk is encoded as well, or where elements of it share bytes.
+    /// more where that chunk is encoded as well, or where elements of it share bytes; what a decoder needs for itself comes on top (for Zstandard the window of the stream, 32 MiB at most).
     pub const READ_BUFFER: u64 = 256 << 10;
 
     /// How many bytes go straight to where they are wanted before their checksum is taken: few enough that they are still in the cache of a
@@ -104,7 +104,7 @@ impl<'p> Io<'p> {
         Io { handle, threads, progress, verify, most_buffered, commons }
     }
 
-    /// The same with less memory for reads than the store asks for, in bytes per thread.
+    /// The same with less memory for reads than the store asks for, in bytes for each read under way.
     #[must_use]
     pub fn with_read_buffer(mut self, most: u64) -> Self {
         self.most_buffered = most;
@@ -184,7 +184,9 @@ impl<'p> Io<'p> {
             })
         };
         let results = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            // If the system gives no more threads, those that there are do all of it.
+            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, work).ok();
+            let others: Vec<_> = (1..threads).map_while(spawn).collect();
             let mut results = work();
             for other in others {
                 results.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));

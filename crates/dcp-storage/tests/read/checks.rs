@@ -1,6 +1,8 @@
 //! Checksums of whole payloads, as a zip has them, and reading for nothing but checksums.
 
-use dcp_storage::{Layout, Locator, StorageError, StoreTraits, Verify};
+use std::sync::Barrier;
+
+use dcp_storage::{Layers, Layout, Locator, StorageError, StoreTraits, Stream, Verify};
 use dcp_types::{DType, DataError, DataSink, Dest, EntryKind, ReadItem, ReadWhat, Region, ViewMut};
 
 use crate::support::{Place, Watch, extent, noise, strided, tensor};
@@ -152,9 +154,19 @@ fn what_is_discarded_is_read_for_its_checksums() {
 fn a_block_of_nothing_is_corrupt() {
     let Locator::Extent(mut extent) = extent(0, b"0123", Layout::default(), 4) else { panic!("an extent") };
     extent.checks.as_mut().expect("checks").block = 0;
-    let place = Place::new(b"0123", vec![(tensor(DType::UInt8, &[4]), Locator::Extent(extent))]);
-    let outcome = place.bytes(DType::UInt8, place.whole(0));
-    assert!(matches!(outcome, Err(StorageError::Corrupt { .. })), "{outcome:?}");
+    let stored = Stream {
+        file: extent.file.clone(),
+        offset: 0,
+        length: 4,
+        layers: Layers::default(),
+        codec: None,
+        checks: extent.checks.clone(),
+    };
+    for locator in [Locator::Extent(extent), Locator::Stream(stored)] {
+        let place = Place::new(b"0123", vec![(tensor(DType::UInt8, &[4]), locator)]);
+        let outcome = place.bytes(DType::UInt8, place.whole(0));
+        assert!(matches!(outcome, Err(StorageError::Corrupt { .. })), "{outcome:?}");
+    }
 }
 
 /// Widened reads are whole blocks, also where those are larger than what is read at a time.
@@ -175,9 +187,13 @@ fn extents_that_are_not_there_take_no_memory() {
     let Locator::Extent(extent) = extent(0, b"0123", Layout::default(), 4) else { panic!("an extent") };
     let mut huge = extent.clone();
     huge.length = 1 << 55;
-    let outcome =
-        Place::new(b"0123", vec![(EntryKind::Value, Locator::Extent(huge))]).read(vec![(value(), Dest::Discard)]);
+    let outcome = Place::new(b"0123", vec![(EntryKind::Value, Locator::Extent(huge.clone()))])
+        .read(vec![(value(), Dest::Discard)]);
     assert!(matches!(outcome, Err(StorageError::OutOfRange { .. })), "{outcome:?}");
+    let mut encoded = Vec::new();
+    let place = Place::new(b"0123", vec![(EntryKind::Value, Locator::Extent(huge))]);
+    let outcome = place.read(vec![(value(), Dest::Value(&mut encoded))]);
+    assert!(matches!(outcome, Err(StorageError::Destination { .. })), "{outcome:?}");
     let mut far = extent;
     far.offset = u64::MAX - 2;
     let outcome =
@@ -200,6 +216,33 @@ fn no_read_stands_still_behind_a_sink() {
         let alone = Alone { watch: &place.watch, taken: &mut taken };
         place.read(vec![(place.whole(0), Dest::Sink(Box::new(alone)))]).expect("reads");
         assert_eq!(taken, payload.len());
+    }
+}
+
+/// Each of two sinks waits for the other, whatever a thread could keep under way.
+#[test]
+fn sinks_are_spread_over_the_threads() {
+    let payload = noise(BYTES);
+    let mut traits = StoreTraits::default();
+    traits.reads_in_flight = 8;
+    let entry = || (tensor(DType::Float32, &[ROWS, COLUMNS]), extent(0, &payload, Layout::default(), 0));
+    let place = Place::with(&payload, vec![entry(), entry()], traits).threads(2);
+    let both = Barrier::new(2);
+    let sink = || Dest::Sink(Box::new(Meeting { both: &both, has_met: false }));
+    place.read(vec![(place.whole(0), sink()), (place.whole(1), sink())]).expect("reads");
+}
+
+struct Meeting<'a> {
+    both: &'a Barrier,
+    has_met: bool,
+}
+
+impl DataSink for Meeting<'_> {
+    fn write(&mut self, _bytes: &[u8]) -> Result<(), DataError> {
+        if !std::mem::replace(&mut self.has_met, true) {
+            self.both.wait();
+        }
+        Ok(())
     }
 }
 

@@ -33,7 +33,7 @@ use dcp_types::{DType, Dest, Digest, Fqn, ReadItem, ReadWhat, Region};
 
 use crate::commons::Member;
 use crate::format::Steps;
-use crate::{Io, Locator, ReadReport, StorageError, Store, StorePath, Verify};
+use crate::{BlockChecks, Io, Locator, ReadReport, StorageError, Store, StorePath, Verify};
 
 use layout::{Grid, Order};
 use sizes::Sizes;
@@ -106,7 +106,9 @@ pub(crate) fn read(
     // A sink may block its thread until somebody takes what it has. What else that thread had begun would stand still with it, and keep what a
     // store gives out only so often, as requests, from those for whom the sink waits.
     for tasks in [others, sinks] {
-        let done = io.run(tasks.into_iter().map(|task| task.run(store, &sizes, io)).collect(), sizes.in_flight)?;
+        // Few are spread over the threads, each of which computes.
+        let in_flight = tasks.len().div_ceil(io.threads()).clamp(1, sizes.in_flight.max(1));
+        let done = io.run(tasks.into_iter().map(|task| task.run(store, &sizes, io)).collect(), in_flight)?;
         done.into_iter().for_each(|cost| report += cost);
     }
     report.verified += extents.iter().map(|extent| extent.verified()).sum::<u64>();
@@ -167,11 +169,8 @@ impl<'a> Work<'a> {
         dest: Dest<'a>,
     ) -> Result<(), StorageError> {
         let corrupt = |reason| StorageError::Corrupt { path: located.file.clone(), offset: located.offset, reason };
-        if located.offset.checked_add(located.length).is_none() {
-            return Err(corrupt(format!("{} bytes from there on overflow", located.length)));
-        }
-        if located.checks.as_ref().is_some_and(|checks| checks.block == 0) {
-            return Err(corrupt("a checksum block of 0 bytes is not sensible".into()));
+        if let Some(reason) = nonsense(located.offset, located.length, located.checks.as_ref()) {
+            return Err(corrupt(reason));
         }
         let (sizes, region) = geometry(item, located.length).map_err(corrupt)?;
         let element = dtype.map_or(1, DType::size);
@@ -235,6 +234,14 @@ impl<'a> Work<'a> {
             self.tasks.extend(split::whole(&extent, &self.sizes));
         }
     }
+}
+
+/// What a format must not say of bytes of a file, if it does.
+fn nonsense(offset: u64, length: u64, checks: Option<&BlockChecks>) -> Option<String> {
+    if offset.checked_add(length).is_none() {
+        return Some(format!("{length} bytes from there on overflow"));
+    }
+    checks.filter(|checks| checks.block == 0).map(|_| "a checksum block of 0 bytes is not sensible".into())
 }
 
 /// The extents of the chunk, and the region in its coordinates; says what is wrong with them.

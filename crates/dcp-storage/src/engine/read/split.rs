@@ -39,8 +39,10 @@ impl Piece {
         match dest {
             Dest::Value(buffer) => {
                 buffer.clear();
-                // The extent has been checked against the real size of its file.
-                buffer.resize(bytes as usize, 0);
+                // Formats check extents against the real size of their file. One that does not must not end the process.
+                let length = usize::try_from(bytes).ok().filter(|&bytes| buffer.try_reserve_exact(bytes).is_ok());
+                let length = length.ok_or_else(|| self.extent.refused(format!("a value of {bytes} bytes")))?;
+                buffer.resize(length, 0);
                 Ok(flat(&self.extent, 0, buffer, sizes))
             }
             Dest::Sink(sink) => Ok(vec![self.sink(sink)?]),

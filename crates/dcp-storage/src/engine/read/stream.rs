@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use dcp_types::{DType, Dest, Fqn, ReadItem, ReadWhat, Region};
 
 use super::encoded::{AsIs, Encoded, missing, stored};
+use super::nonsense;
 use super::outlets::{Outlets, Part};
 use super::sizes::Sizes;
 use super::split::is_fit;
@@ -40,8 +41,8 @@ impl<'a> Streams<'a> {
         stream: Stream,
         dest: Dest<'a>,
     ) -> Result<(), StorageError> {
-        if stream.offset.checked_add(stream.length).is_none() {
-            return Err(corrupt(&stream, format!("{} bytes from there on overflow", stream.length)));
+        if let Some(reason) = nonsense(stream.offset, stream.length, stream.checks.as_ref()) {
+            return Err(corrupt(&stream, reason));
         }
         if stream.layers.missing().is_some() {
             return Err(missing(&stream, &fqn));
