@@ -6,6 +6,7 @@ use std::io;
 use async_trait::async_trait;
 use dcp_storage::{ObjectMeta, Precondition, SharedUpload, SharedUploads, StorageError, StorePath, UploadId};
 
+use crate::beneath::{self, Blocked};
 use crate::root::Root;
 use crate::site::Site;
 use crate::temp::{self, Temp};
@@ -22,7 +23,9 @@ impl SharedUploads for LocalStore {
 
     async fn join(&self, path: &StorePath, id: &UploadId) -> Result<Box<dyn SharedUpload>, StorageError> {
         let site = self.site(path)?;
-        let file = self.open_upload(&site, path, id, "join")?.1;
+        let (dir, _) =
+            self.root.open().and_then(|root| beneath::open_parent(&root, path)).map_err(site.on_write("join"))?;
+        let file = self.open_upload(&site, &dir, id, "join")?;
         Ok(Box::new(Hand { root: self.root.clone(), site, file, unflushed: 0 }))
     }
 
@@ -34,7 +37,8 @@ impl SharedUploads for LocalStore {
         when: Precondition,
     ) -> Result<ObjectMeta, StorageError> {
         let site = self.site(path)?;
-        let (dir, file) = self.open_upload(&site, path, id, "complete")?;
+        let (dir, _) = self.root.make_parent(path).map_err(site.on_write("complete"))?;
+        let file = self.open_upload(&site, &dir, id, "complete")?;
         let found = file.metadata().map_err(site.io("complete"))?.len();
         if found > size {
             return Err(StorageError::LostWrite { path: path.clone(), expected: size, found });
@@ -46,24 +50,28 @@ impl SharedUploads for LocalStore {
 
     async fn abort(&self, path: &StorePath, id: &UploadId) -> Result<(), StorageError> {
         let site = self.site(path)?;
-        let (dir, _) = self.root.make_parent(path).map_err(site.on_write("abort"))?;
         check(&site, id).map_err(site.io("abort"))?;
+        let dir = match self.root.open().and_then(|root| beneath::open_parent(&root, path)) {
+            Ok((dir, _)) => dir,
+            // With its directory it is gone, too.
+            Err(Blocked::Missing | Blocked::BelowFile) => return Ok(()),
+            Err(other) => return Err(site.on_write("abort")(other)),
+        };
         temp::unless_gone(self.root.disk.remove(&dir, &id.0)).map_err(site.io("abort"))
     }
 }
 
 impl LocalStore {
-    /// The hidden file of an upload, and its directory.
+    /// The hidden file of an upload, in its directory.
     fn open_upload(
         &self,
         site: &Site,
-        path: &StorePath,
+        dir: &File,
         id: &UploadId,
         operation: &'static str,
-    ) -> Result<(File, File), StorageError> {
-        let (dir, _) = self.root.make_parent(path).map_err(site.on_write(operation))?;
-        let opened = check(site, id).and_then(|()| self.root.disk.open_file(&dir, &id.0));
-        Ok((dir, opened.map_err(site.io(operation))?))
+    ) -> Result<File, StorageError> {
+        let opened = check(site, id).and_then(|()| self.root.disk.open_file(dir, &id.0));
+        opened.map_err(site.io(operation))
     }
 }
 

@@ -36,6 +36,21 @@ fn crashed_uploads_are_removed_with_their_expired_claim() {
     assert_eq!(names(&store), [".dcp-claim-1", "index"]);
 }
 
+/// Nothing is made for what is gone: an abort leaves nothing behind.
+#[test]
+fn a_shared_upload_whose_directory_is_gone_is_aborted_without_it() {
+    let place = TempDir::new().expect("a temporary directory");
+    let store = LocalStore::open(place.path());
+    let uploads = store.shared().expect("a file system can");
+    let object = path("run/model.pt");
+    let id = block_on(uploads.begin(&object, None)).expect("begun");
+    fs::remove_dir_all(place.path().join("run")).expect("removed");
+    let joined = block_on(uploads.join(&object, &id)).map(drop);
+    assert!(matches!(joined, Err(StorageError::Io { .. })), "{joined:?}");
+    block_on(uploads.abort(&object, &id)).expect("there is nothing to abort");
+    assert!(!place.path().join("run").exists());
+}
+
 #[test]
 fn uploads_under_a_claim_that_stands_are_left_alone() {
     let place = TempDir::new().expect("a temporary directory");

@@ -23,14 +23,32 @@ pub(crate) struct OpenedNative {
     /// The footers of the files that were looked into lately.
     tables: Mutex<Tables>,
     /// What was computed of ranks so far.
-    places: Mutex<HashMap<Rank, Arc<Places>>>,
+    places: Mutex<Remembered>,
 }
 
 /// Where everything lies that a rank has written, by entry and chunk.
 type Places = HashMap<(usize, Option<Region>), Place>;
 
-/// So many places are remembered at the most.
-const REMEMBERED: usize = 1 << 16;
+/// What ranks have written, up to a number of places.
+#[derive(Default)]
+struct Remembered {
+    by_rank: HashMap<Rank, Arc<Places>>,
+    count: usize,
+}
+
+impl Remembered {
+    /// So many places are remembered at the most, or else those of one rank alone.
+    const MOST: usize = 1 << 16;
+
+    fn remember(&mut self, rank: Rank, places: &Arc<Places>) {
+        if self.count + places.len() > Self::MOST {
+            *self = Self::default();
+        }
+        if self.by_rank.insert(rank, Arc::clone(places)).is_none() {
+            self.count += places.len();
+        }
+    }
+}
 
 /// Footers by file, up to a size.
 #[derive(Default)]
@@ -82,15 +100,11 @@ impl OpenedNative {
     /// Where everything lies that a rank has written; computed anew only if it is not remembered.
     fn places(&self, rank: Rank) -> Result<Arc<Places>, StorageError> {
         let remembered = || self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(places) = remembered().get(&rank) {
+        if let Some(places) = remembered().by_rank.get(&rank) {
             return Ok(Arc::clone(places));
         }
         let places = Arc::new(self.compute_places(rank)?);
-        let mut remembered = remembered();
-        if remembered.values().map(|places| places.len()).sum::<usize>() + places.len() > REMEMBERED {
-            remembered.clear();
-        }
-        remembered.insert(rank, Arc::clone(&places));
+        remembered().remember(rank, &places);
         Ok(places)
     }
 

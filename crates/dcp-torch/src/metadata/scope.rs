@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dcp_types::{Chunks, Entry, Fqn, GlobalPlan, Rank, Region, TensorEntry};
+use dcp_types::{Chunk, Chunks, Entry, Fqn, GlobalPlan, Rank, Region, TensorEntry};
 
 /// All of a plan, or what one rank has of it; without some values.
 #[derive(Debug)]
@@ -28,17 +28,16 @@ impl<'p> Scope<'p> {
     /// The chunks of a tensor that are listed. Where there are none at all, one without elements is.
     pub(super) fn chunks(&self, entry: usize, tensor: &TensorEntry) -> Vec<Region> {
         let full = Region::full(&tensor.shape);
-        let all = tensor.chunks_meeting(&full);
-        if all.is_empty() {
+        if full.is_empty() {
             return vec![full];
         }
-        let Some(rank) = self.rank else { return all.into_iter().map(|chunk| chunk.region).collect() };
-        match &tensor.chunks {
-            Chunks::Grid(grid) => grid.held_by(rank).into_iter().map(|held| held.region).collect(),
-            Chunks::Whole => vec![full],
-            _ => {
-                let is_own = |chunk: &dcp_types::Chunk| self.plan.owner(entry, chunk) == Some(rank);
-                all.into_iter().filter(is_own).map(|chunk| chunk.region).collect()
+        match (&tensor.chunks, self.rank) {
+            // Without a look at what others hold: there is an index for each rank.
+            (Chunks::Grid(grid), Some(rank)) => grid.held_by(rank).into_iter().map(|held| held.region).collect(),
+            (Chunks::Whole, _) => vec![full],
+            (_, rank) => {
+                let is_own = |chunk: &Chunk| rank.is_none() || self.plan.owner(entry, chunk) == rank;
+                tensor.chunks_meeting(&full).into_iter().filter(is_own).map(|chunk| chunk.region).collect()
             }
         }
     }
