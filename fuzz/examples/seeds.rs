@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dcp::crates::dcp_storage::{Io, ReadRange, Store, StorePath};
 use dcp::crates::dcp_types::{BufferPlace, TensorValue, Typed};
 use dcp::{
-    Collective, DType, DeviceMesh, DictKey, HeldPart, LocalTensor, MemoryStore, Placement, Region, Saver, Shape,
+    Collective, DType, DeviceMesh, DictKey, HeldPart, LocalTensor, MemoryStore, NativeFormat, Placement, Region, Saver, Shape,
     StateDict, TensorSpec, ThreadGroup, Value, View,
 };
 
@@ -88,7 +88,7 @@ fn file_seeds(root: &Path, file: &Path) -> Result<()> {
 }
 
 fn save(name: &str, rank: &dyn Collective, files: u32, store: &MemoryStore) -> Result<()> {
-    let saver = Saver::new().group(rank).files_per_rank(files);
+    let saver = Saver::new().group(rank).format(NativeFormat::new().files_per_rank(files));
     let position = u32::try_from(rank.rank())?;
     match name {
         "values" => {

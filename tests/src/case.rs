@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dcp::{
-    Collective, Dedup, DefaultSavePlanner, Error, LoadReport, Loaded, LoadedLeaf, Loader, OwnedTensor, SaveReport,
-    Saver, StateDict, StateTarget, StorageReader, Store, TargetLeaf, Value,
+    Collective, Dedup, DefaultSavePlanner, Error, LoadReport, Loaded, LoadedLeaf, Loader, NativeFormat, OwnedTensor,
+    SaveReport, Saver, StateDict, StateTarget, StorageReader, Store, TargetLeaf, Value,
 };
 use dcp_types::strategies::{dtypes, shapes, state_trees, values};
 use dcp_types::{DType, Dict, Shape, StateLeaf, Tree};
@@ -178,7 +178,8 @@ impl Case {
         let Options { dedup, files_per_rank, threads } = self.options;
         let planner = DefaultSavePlanner::new().dedup(dedup);
         let saver = Saver::new().group(collective).coordinator(self.save.coordinator).patience(PATIENCE);
-        saver.planner(planner).files_per_rank(files_per_rank).threads(threads).fsync(false)
+        let format = NativeFormat::new().files_per_rank(files_per_rank);
+        saver.planner(planner).format(format).threads(threads).fsync(false)
     }
 
     /// Loads it and compares every byte that every rank has.

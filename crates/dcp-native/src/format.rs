@@ -38,6 +38,23 @@ impl NativeFormat {
         Self { rule, bytes_per_file: 0, checksum: Checksum::Crc32c, transforms: Transforms::new() }
     }
 
+    /// What so many ranks write best, and [`Saver`](https://docs.rs/dcp-checkpoint) writes unless told otherwise. A file is written by one thread, so few ranks
+    /// write several each if these are large: a save uses eight cores or so, and many ranks do not burden a file system with more files than they need.
+    ///
+    /// ```
+    /// use dcp_native::NativeFormat;
+    /// use dcp_storage::Checksum;
+    /// let format = NativeFormat::for_ranks(4).checksum(Checksum::Crc32);
+    /// ```
+    #[must_use]
+    pub fn for_ranks(ranks: usize) -> Self {
+        const FILES: usize = 8;
+        const BYTES_PER_FILE: u64 = 64 << 20;
+        Self::new()
+            .files_per_rank((FILES / ranks.max(1)) as u32)
+            .bytes_per_file(BYTES_PER_FILE.saturating_mul(ranks as u64))
+    }
+
     /// The same with several files a rank (at least 1), over which its chunks are spread by bytes.
     #[must_use]
     pub fn files_per_rank(mut self, files: u32) -> Self {

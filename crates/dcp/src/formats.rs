@@ -83,23 +83,14 @@ fn is_of_save(name: &StorePath) -> bool {
     text == ".metadata.tmp" || text.ends_with(".distcp") || matches!(Role::of(name), Some(Role::Claim(_)))
 }
 
-/// The format that a group of so many ranks writes unless told otherwise. A file is written by one thread, so few ranks write several each if these
-/// are large: a save uses eight cores or so, and many ranks do not burden a file system with more files than they need.
+/// The format that a group of so many ranks writes unless told otherwise.
 #[cfg(feature = "native")]
-pub(crate) fn default_format(files_per_rank: Option<u32>, ranks: usize) -> Result<Arc<dyn Format>, Error> {
-    const FILES: usize = 8;
-    const BYTES_PER_FILE: u64 = 64 << 20;
-    let format = dcp_native::NativeFormat::new();
-    Ok(Arc::new(match files_per_rank {
-        Some(files) => format.files_per_rank(files),
-        None => format
-            .files_per_rank((FILES / ranks.max(1)) as u32)
-            .bytes_per_file(BYTES_PER_FILE.saturating_mul(ranks as u64)),
-    }))
+pub(crate) fn default_format(ranks: usize) -> Result<Arc<dyn Format>, Error> {
+    Ok(Arc::new(dcp_native::NativeFormat::for_ranks(ranks)))
 }
 
 /// The format that is written unless told otherwise.
 #[cfg(not(feature = "native"))]
-pub(crate) fn default_format(_files_per_rank: Option<u32>, _ranks: usize) -> Result<Arc<dyn Format>, Error> {
+pub(crate) fn default_format(_ranks: usize) -> Result<Arc<dyn Format>, Error> {
     Err(Error::MissingFeature { what: "saving without naming a format".into(), feature: "native" })
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dcp::crates::dcp_stateful::{AppState, part, part_mut, value};
 use dcp::{
     Checkpoint, DType, Dedup, DefaultSavePlanner, DeviceMesh, Error, Loaded, Loader, LocalStore, LocalTensor,
-    MemoryStore, Placement, Saver, StateDict, StateTarget, Stateful, StatefulError, StorageError, TargetLeaf,
-    TensorSpec, View,
+    MemoryStore, NativeFormat, Placement, Saver, StateDict, StateTarget, Stateful, StatefulError, StorageError,
+    TargetLeaf, TensorSpec, View,
 };
 use dcp_tests::{Case, Group, Layout, Part, Place, TensorCase, Whole, contents};
 use ndarray::Array2;
@@ -211,7 +211,7 @@ fn ranks_with_different_options_commit_nothing() {
         let state = StateDict::new()
             .with(name(0), LocalTensor::new(spec(), view()))
             .with(name(1), LocalTensor::new(spec(), view()));
-        let saver = Saver::new().group(collective).files_per_rank(1 + rank);
+        let saver = Saver::new().group(collective).format(NativeFormat::new().files_per_rank(1 + rank));
         saver.save_dict(&state, store.clone()).map(drop)
     });
     assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");

@@ -7,7 +7,7 @@ use crate::Fault;
 use crate::contestants::WRONG;
 use crate::used::Used;
 use dcp::crates::dcp_storage::Store;
-use dcp::{Bucket, Loader, Saver, StateDict, StateTarget, Traffic, TypesError};
+use dcp::{Bucket, Loader, NativeFormat, Saver, StateDict, StateTarget, Traffic, TypesError};
 use ndarray::Array1;
 
 use super::job::{Job, PART, TENSORS, Task};
@@ -27,7 +27,7 @@ pub(super) fn run(task: Task, job: &Job) -> Result<Used, Fault> {
     if task == Task::Save {
         let state = named.zip(&tensors).map(|(name, array)| Ok((name, dcp::whole(array)?)));
         let state = state.collect::<Result<StateDict<'_>, TypesError>>()?;
-        Saver::new().files_per_rank(job.files as u32).save_dict(&state, bucket)?;
+        Saver::new().format(NativeFormat::new().files_per_rank(job.files as u32)).save_dict(&state, bucket)?;
     } else {
         let target = named.zip(&mut tensors).map(|(name, array)| Ok((name, dcp::whole_mut(array)?)));
         let target = target.collect::<Result<StateTarget<'_>, TypesError>>()?;

@@ -40,7 +40,6 @@ pub struct Saver<'a> {
     group: Group<'a>,
     planner: Box<dyn SavePlanner + 'a>,
     format: Option<Arc<dyn Format>>,
-    files_per_rank: Option<u32>,
     overwrite: bool,
     fsync: bool,
     threads: Option<usize>,
@@ -73,7 +72,6 @@ impl<'a> Saver<'a> {
             group: Group::alone(),
             planner: Box::new(DefaultSavePlanner::new()),
             format: None,
-            files_per_rank: None,
             overwrite: false,
             fsync: true,
             threads: None,
@@ -111,18 +109,10 @@ impl<'a> Saver<'a> {
         self
     }
 
-    /// Writes another format.
+    /// Writes another format, or the native one with other choices than [`NativeFormat::for_ranks`](crate::NativeFormat::for_ranks) has made.
     #[must_use]
     pub fn format(mut self, format: impl Format + 'static) -> Self {
         self.format = Some(Arc::new(format));
-        self
-    }
-
-    /// Writes so many files a rank, in parallel (native format). Unless told, as many as make eight altogether, but at least one a rank, and more only if
-    /// there are 64 MiB for each, on average.
-    #[must_use]
-    pub fn files_per_rank(mut self, files: u32) -> Self {
-        self.files_per_rank = Some(files);
         self
     }
 
@@ -204,7 +194,7 @@ impl<'a> Saver<'a> {
     fn writer(&self, to: impl Into<Location>) -> Result<Writer<'static>, Error> {
         let format = match &self.format {
             Some(format) => Arc::clone(format),
-            None => formats::default_format(self.files_per_rank, self.group.size())?,
+            None => formats::default_format(self.group.size())?,
         };
         let store = to.into().store_for(&*format, self.fsync)?;
         Ok(Writer::Own(ComposedWriter::new(format, store).overwrite(self.overwrite)))
