@@ -87,7 +87,9 @@ pub enum StorageError {
         found: StorePath,
     },
     /// A checkpoint is there and must not be replaced.
-    #[error("{location} already holds a checkpoint ({found}); save elsewhere, or allow overwriting")]
+    #[error(
+        "{location} already holds a checkpoint ({found}); save elsewhere, or allow overwriting if it is of the same format, and no single object of a bucket"
+    )]
     Exists {
         /// Where.
         location: String,

@@ -271,6 +271,7 @@ impl From<Place> for Location {
     }
 }
 
+/// A URL, or else a path.
 impl From<&str> for Location {
     fn from(place: &str) -> Self {
         let place = if place.contains("://") { Place::Url(place.to_owned()) } else { Place::Path(place.into()) };
@@ -284,15 +285,16 @@ impl From<String> for Location {
     }
 }
 
+/// A URL too: programs take their arguments as paths.
 impl From<&Path> for Location {
     fn from(path: &Path) -> Self {
-        Place::Path(path.to_owned()).into()
+        path.to_str().map_or_else(|| Place::Path(path.to_owned()).into(), Self::from)
     }
 }
 
 impl From<PathBuf> for Location {
     fn from(path: PathBuf) -> Self {
-        Place::Path(path).into()
+        path.as_path().into()
     }
 }
 
@@ -317,6 +319,20 @@ impl From<MemoryStore> for Location {
 #[cfg(all(test, feature = "s3"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_is_one_whatever_it_comes_as() {
+        let url = "s3://bucket/run";
+        let locations: [Location; 5] = [
+            url.into(),
+            url.to_owned().into(),
+            Path::new(url).into(),
+            PathBuf::from(url).into(),
+            (&PathBuf::from(url)).into(),
+        ];
+        assert!(locations.iter().all(|location| location.is_url() && location.path().is_none()));
+        assert_eq!(Location::from(Path::new("run")).path(), Some(Path::new("run")));
+    }
 
     #[test]
     fn a_url_is_an_object_in_what_is_around_it() {

@@ -24,10 +24,10 @@ pub(super) fn refuse_existing(
     let location = store.location();
     if format.is_one_file() {
         let there = io.block_on(store.list(None))?;
-        return match there.first() {
-            Some(found) if !overwrite => Err(StorageError::Exists { location, found: found.path.to_string() }.into()),
-            _ => Ok(()),
-        };
+        let Some(found) = there.first().map(|object| object.path.to_string()) else { return Ok(()) };
+        // Nothing is replaced that is another file, or that could not be replaced at once.
+        let may_be = overwrite && store.shared().is_some() && dcp_storage::recognise(format, &**store, io)?;
+        return if may_be { Ok(()) } else { Err(StorageError::Exists { location, found }.into()) };
     }
     match formats::detect(store, known, io) {
         Ok(found) if overwrite && found.name() == format.name() => Ok(()),

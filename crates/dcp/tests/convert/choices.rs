@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dcp::{
     Checkpoint, Converter, DType, DcpFormat, DeviceMesh, Error, MemoryStore, Opener, Placement, PlanError,
-    StorageError, TypesError,
+    StorageError, TorchSaveFormat, TypesError,
 };
 
 use crate::support::{Place, assert_same, contents, counting, save, small};
@@ -96,6 +96,28 @@ fn what_is_there_is_replaced_only_when_told() {
     assert_same(&from, &to);
     // Of the older one nothing is left.
     assert!(contents(&*to).keys().all(|name| name == "index.dcp" || name.contains(".g1.") || name.contains("claim-1")));
+}
+
+/// A file is looked at before anything is read for it: whoever allows a checkpoint to be replaced has not meant just any file.
+#[test]
+fn a_file_is_replaced_only_by_one_of_its_kind() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let file = dir.path().join("model.pt");
+    let convert = |dry_run| {
+        let one_file = Converter::new().to(TorchSaveFormat::new()).fsync(false);
+        one_file.overwrite(true).dry_run(dry_run).convert(small(), &file)
+    };
+    std::fs::write(&file, b"something else").expect("written");
+    for dry_run in [true, false] {
+        let refused = convert(dry_run);
+        let exists = |error: &StorageError| matches!(error, StorageError::Exists { .. });
+        assert!(matches!(&refused, Err(Error::Storage(error)) if exists(error)), "{refused:?}");
+    }
+    assert_eq!(std::fs::read(&file).expect("reads"), b"something else");
+    std::fs::remove_file(&file).expect("removed");
+    for dry_run in [false, true, false] {
+        convert(dry_run).expect("it is new, or one of a checkpoint");
+    }
 }
 
 #[test]
