@@ -43,7 +43,9 @@ pub use dcp_native::NativeFormat;
 pub use dcp_planner::{LoadPlanner, PlanError, Problem, SavePlanner};
 #[cfg(feature = "s3")]
 pub use dcp_s3::{Access, Bucket, KeyLayout, Traffic};
-pub use dcp_stateful::{AppState, FromValue, Stateful, StatefulError, part, part_mut, value, whole, whole_mut};
+pub use dcp_stateful::{
+    AppState, FromValue, Stateful, StatefulError, part, part_mut, value, value_if_loaded, whole, whole_mut,
+};
 #[cfg(feature = "zstd")]
 pub use dcp_storage::Zstd;
 pub use dcp_storage::{

@@ -1,6 +1,6 @@
 //! The serialised form of a [`GlobalPlan`].
 //!
-//! The native format, version 1, stores exactly this: it may not change (`docs/format.md`).
+//! All versions of the native format store exactly this: it may not change (`docs/format.md`).
 
 use std::sync::Arc;
 
