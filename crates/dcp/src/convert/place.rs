@@ -25,9 +25,15 @@ pub(super) fn refuse_existing(
     if format.is_one_file() {
         let there = io.block_on(store.list(None))?;
         let Some(found) = there.first().map(|object| object.path.to_string()) else { return Ok(()) };
-        // Nothing is replaced that is another file, or that could not be replaced at once.
-        let may_be = overwrite && store.shared().is_some() && dcp_storage::recognise(format, &**store, io)?;
-        return if may_be { Ok(()) } else { Err(StorageError::Exists { location, found }.into()) };
+        // Not every store can replace it at once.
+        if !overwrite || store.shared().is_none() {
+            return Err(StorageError::Exists { location, found }.into());
+        }
+        if !dcp_storage::recognise(format, &**store, io)? {
+            let reason = format!("{found} is something else than {}, and is not replaced", format.name());
+            return Err(StorageError::NoCheckpoint { location, reason }.into());
+        }
+        return Ok(());
     }
     match formats::detect(store, known, io) {
         Ok(found) if overwrite && found.name() == format.name() => Ok(()),

@@ -110,8 +110,8 @@ fn a_file_is_replaced_only_by_one_of_its_kind() {
     std::fs::write(&file, b"something else").expect("written");
     for dry_run in [true, false] {
         let refused = convert(dry_run);
-        let exists = |error: &StorageError| matches!(error, StorageError::Exists { .. });
-        assert!(matches!(&refused, Err(Error::Storage(error)) if exists(error)), "{refused:?}");
+        let is_none = |error: &StorageError| matches!(error, StorageError::NoCheckpoint { .. });
+        assert!(matches!(&refused, Err(Error::Storage(error)) if is_none(error)), "{refused:?}");
     }
     assert_eq!(std::fs::read(&file).expect("reads"), b"something else");
     std::fs::remove_file(&file).expect("removed");
