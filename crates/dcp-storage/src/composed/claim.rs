@@ -9,6 +9,8 @@
 //! * A saver removes its own claim only when nobody writes for it any more.
 //! * A clean-up without a save of its own first replaces an expired claim by its own ([`leftovers`](super::leftovers)); so a saver looks at its
 //!   claim before it commits, puts it on record once more if it is old, and is refused if it is not its own any more.
+//! * A claim names the index of its save. So an index of a format that nobody knows here [is known for one](super::named), and with it that
+//!   the generation may be in use although its claim, which stays after the commit, has expired.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::journal::Journal;
 use crate::engine::read_whole;
 use crate::names::claim_path;
-use crate::{Generation, Precondition, StorageError, Store, Version};
+use crate::{Generation, Precondition, StorageError, Store, StorePath, Version};
 
 /// What a saver records before it writes anything under a generation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub(super) struct Claim {
     pub(super) saver: String,
     /// From when on the claim may be taken for abandoned, in seconds since 1970.
     pub(super) expires: u64,
+    /// The index that the save publishes. Claims of older versions do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) index: Option<StorePath>,
     /// Whether the index may be published from now on. It tells a renewal from the claim that it replaces, whatever the clock says.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) is_committing: bool,
@@ -36,9 +41,9 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    pub(super) fn new(lifetime: Duration) -> Self {
+    pub(super) fn new(index: Option<StorePath>, lifetime: Duration) -> Self {
         let expires = now().saturating_add(lifetime.as_secs());
-        Self { saver: uuid::Uuid::new_v4().to_string(), expires, is_committing: false, journal: None }
+        Self { saver: uuid::Uuid::new_v4().to_string(), expires, index, is_committing: false, journal: None }
     }
 
     /// Claims the first free generation from `lowest` on.
@@ -132,6 +137,7 @@ pub(super) async fn renew(
     store: &dyn Store,
     generation: Generation,
     saver: &str,
+    index: StorePath,
     lifetime: Duration,
 ) -> Result<(), StorageError> {
     let path = claim_path(generation)?;
@@ -141,7 +147,7 @@ pub(super) async fn renew(
         expected: "the claim of this save".into(),
         found: found.into(),
     };
-    let renewed = Claim { saver: saver.into(), is_committing: true, ..Claim::new(lifetime) };
+    let renewed = Claim { saver: saver.into(), is_committing: true, ..Claim::new(Some(index), lifetime) };
     let content = renewed.encode()?;
     let mut attempts = RENEWALS;
     loop {
@@ -178,4 +184,28 @@ pub(super) async fn release(store: &dyn Store, generation: Generation) -> Result
 
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What claims were before they named their index.
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Older {
+        saver: String,
+        expires: u64,
+    }
+
+    #[test]
+    fn older_versions_and_this_one_read_each_others_claims() {
+        let index = StorePath::parse("index").expect("a path");
+        let claim = Claim::new(Some(index), Duration::from_secs(60));
+        let content = claim.encode().expect("encoded");
+        assert_eq!(rmp_serde::from_slice::<Claim>(&content).expect("a claim"), claim);
+        let older = rmp_serde::from_slice::<Older>(&content).expect("a claim to older versions");
+        assert_eq!(older, Older { saver: claim.saver.clone(), expires: claim.expires });
+        let content = rmp_serde::to_vec_named(&older).expect("encoded");
+        assert_eq!(rmp_serde::from_slice::<Claim>(&content).expect("a claim"), Claim { index: None, ..claim });
+    }
 }

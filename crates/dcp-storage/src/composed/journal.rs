@@ -67,6 +67,7 @@ pub(super) struct Owned {
     pub(super) generation: Generation,
     pub(super) saver: String,
     pub(super) journal: Journal,
+    index: StorePath,
     version: Version,
     lifetime: Duration,
 }
@@ -80,6 +81,7 @@ impl Owned {
         store: &dyn Store,
         generation: Generation,
         claim: Claim,
+        index: StorePath,
         lifetime: Duration,
     ) -> Result<Self, StorageError> {
         let (Some((content, version)), expected) = (claim::read(store, generation).await?, claim.encode()?) else {
@@ -87,7 +89,7 @@ impl Owned {
         };
         match claim.journal {
             Some(journal) if content == expected => {
-                Ok(Self { generation, saver: claim.saver, journal, version, lifetime })
+                Ok(Self { generation, saver: claim.saver, journal, index, version, lifetime })
             }
             _ => Err(taken_over(store)),
         }
@@ -98,11 +100,12 @@ impl Owned {
         store: &dyn Store,
         generation: Generation,
         (journal, version): (Journal, Version),
+        index: StorePath,
         lifetime: Duration,
     ) -> Result<Option<Self>, StorageError> {
-        let claim = Claim { journal: Some(journal.clone()), ..Claim::new(lifetime) };
+        let claim = Claim { journal: Some(journal.clone()), ..Claim::new(Some(index.clone()), lifetime) };
         let version = claim::put(store, generation, &claim.encode()?, Precondition::Matches(version)).await?;
-        Ok(version.map(|version| Self { generation, saver: claim.saver, journal, version, lifetime }))
+        Ok(version.map(|version| Self { generation, saver: claim.saver, journal, index, version, lifetime }))
     }
 
     /// Puts a change on record.
@@ -121,7 +124,8 @@ impl Owned {
     }
 
     async fn put(&mut self, store: &dyn Store, journal: Option<&Journal>) -> Result<(), StorageError> {
-        let claim = Claim { saver: self.saver.clone(), journal: journal.cloned(), ..Claim::new(self.lifetime) };
+        let renewed = Claim::new(Some(self.index.clone()), self.lifetime);
+        let claim = Claim { saver: self.saver.clone(), journal: journal.cloned(), ..renewed };
         let (path, content) = (claim_path(self.generation)?, claim.encode()?);
         let mut attempts = ATTEMPTS;
         loop {

@@ -5,7 +5,8 @@
 //! * What a generation has left is removed only by who holds its claim: the claim of a dead save is replaced by one of our own, on the version
 //!   that was found expired. A save that is slow, not dead, looks at its claim and puts it on record once more before it commits, so it learns of that.
 //! * From then on its claim is a new one. Its index is published at once, not only when that claim has expired in turn.
-//! * The index is read when the claim is ours: what it refers to by now is left alone.
+//! * The index is read when the claim is ours: what it refers to by now is left alone. Our claim goes on naming the index of the save, so that
+//!   one of a format that nobody knows here is found as well, now and if somebody else takes the clean-up up.
 //! * The claim goes last. As long as it is there, nobody writes under its generation, and no other clean-up removes anything of it.
 
 use std::collections::BTreeSet;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::claim::{self, Claim};
+use super::named::named_indexes;
 use super::traces::Traces;
 use crate::engine::read_whole;
 use crate::names::{claimed_generation, is_commit, is_index};
@@ -123,15 +125,16 @@ impl<'s> Leftovers<'s> {
         for generation in seen.past() {
             let doubt = match self.verdict(generation, &seen).await? {
                 Err(doubt) => doubt,
-                Ok(version) => match self.take(generation, version.clone()).await? {
-                    true => {
+                Ok(found) => {
+                    let is_new = found.is_none();
+                    if self.take(generation, found).await? {
                         ours.insert(generation);
-                        made.extend(version.is_none().then_some(generation));
+                        made.extend(is_new.then_some(generation));
                         continue;
                     }
                     // Somebody was faster: it is alive, or another clean-up is at it.
-                    false => Doubt::Unknown,
-                },
+                    Doubt::Unknown
+                }
             };
             left.extend(seen.of(generation).into_iter().map(|part| part.kept(Some(doubt))));
             doubts = doubts.or(Some(doubt));
@@ -176,13 +179,14 @@ impl<'s> Leftovers<'s> {
     async fn look(&self) -> Result<Seen, StorageError> {
         let traces = Traces::in_store(self.store).await?;
         // Afterwards: what was committed until now is known.
+        let mut commits = named_indexes(self.store, traces.objects(), |path| self.is_commit(path)).await?;
+        let paths = traces.objects().iter().map(|object| &object.path);
+        commits.extend(paths.filter(|path| self.is_commit(path)).cloned());
         let mut current = BTreeSet::new();
-        let mut has_index = false;
-        for object in traces.objects().iter().filter(|object| self.is_commit(&object.path)) {
-            has_index = true;
-            current.insert(self.generation(&object.path).await?);
+        for index in &commits {
+            current.insert(self.generation(index).await?);
         }
-        Ok(Seen { traces, current, has_index })
+        Ok(Seen { traces, current, has_index: !commits.is_empty() })
     }
 
     fn is_commit(&self, path: &StorePath) -> bool {
@@ -206,29 +210,32 @@ impl<'s> Leftovers<'s> {
         }))
     }
 
-    /// Whether what a generation has left may be removed, and in which version its claim was found.
+    /// Whether what a generation has left may be removed, and the claim that was found, with its version.
     async fn verdict(
         &self,
         generation: Generation,
         seen: &Seen,
-    ) -> Result<Result<Option<Version>, Doubt>, StorageError> {
+    ) -> Result<Result<Option<(Claim, Version)>, Doubt>, StorageError> {
         let Some((content, version)) = claim::read(self.store, generation).await? else {
             // With a claim in the listing it is being removed at this moment.
             let is_going = seen.claims().any(|claimed| claimed == generation);
             return Ok(if is_going { Err(Doubt::Unknown) } else { Ok(None) });
         };
         Ok(match rmp_serde::from_slice::<Claim>(&content) {
-            Ok(claim) if self.no_save_running || claim.has_expired() => Ok(Some(version)),
+            Ok(claim) if self.no_save_running || claim.has_expired() => Ok(Some((claim, version))),
             Ok(claim) => Err(Doubt::Until(UNIX_EPOCH.checked_add(Duration::from_secs(claim.expires)))),
             // One that cannot be read is nobody's to remove.
             Err(_) => Err(Doubt::Unknown),
         })
     }
 
-    /// Puts a claim of our own in place of the one of this version, or of none. Whether it is there.
-    async fn take(&self, generation: Generation, version: Option<Version>) -> Result<bool, StorageError> {
-        let when = version.map_or(Precondition::Absent, Precondition::Matches);
-        Ok(claim::put(self.store, generation, &Claim::new(LEASE).encode()?, when).await?.is_some())
+    /// Puts a claim of our own in place of the one that was found, or of none. Whether it is there.
+    async fn take(&self, generation: Generation, found: Option<(Claim, Version)>) -> Result<bool, StorageError> {
+        let (index, when) = match found {
+            Some((claim, version)) => (claim.index, Precondition::Matches(version)),
+            None => (None, Precondition::Absent),
+        };
+        Ok(claim::put(self.store, generation, &Claim::new(index, LEASE).encode()?, when).await?.is_some())
     }
 }
 

@@ -6,6 +6,7 @@ mod encoding;
 mod in_order;
 mod journal;
 mod leftovers;
+mod named;
 mod one_file;
 mod reader;
 mod resumable;

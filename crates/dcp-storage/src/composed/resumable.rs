@@ -59,9 +59,10 @@ impl ComposedWriter {
                 return ResumableSave::of(self, owned);
             }
         }
-        let claim = Claim { journal: Some(Journal::new(key)), ..Claim::new(self.claim_lifetime) };
+        let (index, lifetime) = (self.format.index_path(), self.claim_lifetime);
+        let claim = Claim { journal: Some(Journal::new(key)), ..Claim::new(Some(index.clone()), lifetime) };
         let token = self.claim(&claim, &listing).await?;
-        let mut owned = Owned::staked(store, token.generation, claim, self.claim_lifetime).await?;
+        let mut owned = Owned::staked(store, token.generation, claim, index, lifetime).await?;
         // It goes on record with the first rank that is done.
         owned.journal.base = token.base;
         owned.journal.phase = Phase::Writing;
@@ -88,7 +89,8 @@ impl ComposedWriter {
         if !is_of_now {
             return Ok(None);
         }
-        let taken = Owned::take_over(store, generation, (journal, version), self.claim_lifetime).await?;
+        let (index, lifetime) = (self.format.index_path(), self.claim_lifetime);
+        let taken = Owned::take_over(store, generation, (journal, version), index, lifetime).await?;
         let Some(mut owned) = taken else { return Ok(None) };
         if owned.journal.phase == Phase::Claimed {
             // As after any claim: the index is read when it is ours.

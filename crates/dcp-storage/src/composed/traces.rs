@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::claim;
+use super::named::named_indexes;
 use crate::names::claimed_generation;
 use crate::{DataName, Generation, ObjectMeta, StorageError, Store, StorePath};
 
@@ -59,13 +60,19 @@ pub(super) type Removed<'r> = &'r (dyn Fn(u64) + Sync);
 /// Removes what savers before `generation` have left: the files of the save that it replaced, those of claims
 /// that have expired, and what a saver wrote whose claim had already been removed. A claim is removed last, so that an interrupted
 /// clean-up is taken up again.
+///
+/// If the index of another format has come beside `index`, nobody here knows to what it refers, and everything stays.
 pub(super) async fn clean_up(
     store: &dyn Store,
+    index: &StorePath,
     generation: Generation,
     replaced: Option<Generation>,
     removed: Removed<'_>,
 ) -> Result<(), StorageError> {
     let traces = Traces::in_store(store).await?;
+    if !named_indexes(store, &traces.objects, |path| path == index).await?.is_empty() {
+        return traces.complete();
+    }
     let past: BTreeSet<Generation> = traces.generations().filter(|past| *past < generation).collect();
     let mut outcome = Ok(());
     for past in past {

@@ -12,6 +12,7 @@ use super::claim::{self, Claim};
 use super::companions::Written;
 use super::encoding::Encoding;
 use super::in_order::InOrder;
+use super::named::named_indexes;
 use super::one_file::OneFileSave;
 use super::traces::{self, Traces};
 use super::wire;
@@ -71,18 +72,19 @@ impl ComposedWriter {
     }
 
     /// Refuses a place that holds what must not be replaced, before anything is written there.
-    fn refuse(&self, listing: &[ObjectMeta]) -> Result<(), StorageError> {
+    async fn refuse(&self, listing: &[ObjectMeta]) -> Result<(), StorageError> {
         let index = self.format.index_path();
         let refused = |found: &&ObjectMeta| if found.path == index { !self.overwrite } else { is_index(&found.path) };
-        match listing.iter().find(refused) {
-            Some(found) => Err(self.exists(found.path.to_string())),
-            None => Ok(()),
-        }
+        let found = match listing.iter().find(refused) {
+            Some(found) => Some(found.path.clone()),
+            None => named_indexes(&*self.store, listing, |path| *path == index).await?.pop_first(),
+        };
+        found.map_or(Ok(()), |found| Err(self.exists(found.to_string())))
     }
 
     /// Claims a generation that is higher than that of the index, and reads what it will replace.
     pub(super) async fn claim(&self, claim: &Claim, listing: &[ObjectMeta]) -> Result<Token, StorageError> {
-        self.refuse(listing)?;
+        self.refuse(listing).await?;
         let mut lowest = traces::first_free(listing)?;
         loop {
             let generation = claim.stake(&*self.store, lowest).await?;
@@ -173,7 +175,8 @@ impl ComposedWriter {
         }
         let replaced = token.base.as_ref().and_then(|base| base.generation);
         // The checkpoint is there. What could not be removed now is removed by a later save.
-        drop(traces::clean_up(&*self.store, token.generation, replaced, &|bytes| io.advance(bytes)).await);
+        let (index, removed) = (self.format.index_path(), |bytes| io.advance(bytes));
+        drop(traces::clean_up(&*self.store, &index, token.generation, replaced, &removed).await);
         Ok(())
     }
 
@@ -244,7 +247,7 @@ impl StorageWriter for ComposedWriter {
             return save.begin(path, ranks, self.overwrite).await;
         }
         let listing = self.store.list(None).await?;
-        self.claim(&Claim::new(self.claim_lifetime), &listing).await?.encode()
+        self.claim(&Claim::new(Some(self.format.index_path()), self.claim_lifetime), &listing).await?.encode()
     }
 
     fn prepare_global_plan(&self, plan: GlobalPlan) -> Result<GlobalPlan, StorageError> {
@@ -277,7 +280,8 @@ impl StorageWriter for ComposedWriter {
             return save.finish(token, plan, results, io).await;
         }
         let token = Token::decode(token)?;
-        claim::renew(&*self.store, token.generation, &token.saver, self.claim_lifetime).await?;
+        let index = self.format.index_path();
+        claim::renew(&*self.store, token.generation, &token.saver, index, self.claim_lifetime).await?;
         self.commit_all(&token, plan, results, io).await
     }
 

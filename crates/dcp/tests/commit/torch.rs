@@ -12,6 +12,7 @@ mod crash;
 mod faults;
 mod meetings;
 mod ranks;
+mod stranger;
 mod support;
 mod turns;
 mod zombies;
