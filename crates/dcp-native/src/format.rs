@@ -38,7 +38,7 @@ impl NativeFormat {
         Self { rule, bytes_per_file: 0, checksum: Checksum::Crc32c, transforms: Transforms::new() }
     }
 
-    /// What so many ranks write best, and [`Saver`](https://docs.rs/dcp-checkpoint) writes unless told otherwise. A file is written by one thread, so few ranks
+    /// What so many ranks write best, and what a save writes unless told otherwise. A file is written by one thread, so few ranks
     /// write several each if these are large: a save uses eight cores or so, and many ranks do not burden a file system with more files than they need.
     ///
     /// ```

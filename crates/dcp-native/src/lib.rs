@@ -6,6 +6,7 @@
 mod footer;
 mod format;
 mod index;
+mod lately;
 mod layout;
 mod opened;
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use dcp_storage::{
     Ask, BlockChecks, DataName, Extent, Layers, Layout, Locator, Need, OpenedCheckpoint, Reply, Step, StorageError,
@@ -12,6 +12,7 @@ use dcp_types::{Digest, Metadata, Rank, ReadItem, ReadWhat, Region, WriteWhat};
 
 use crate::footer::{self, Stored, Table};
 use crate::index::{FileFacts, Index};
+use crate::lately::Lately;
 use crate::layout::PlannedFile;
 
 /// A native checkpoint.
@@ -21,61 +22,24 @@ pub(crate) struct OpenedNative {
     /// What undoes the transforms of everything.
     layers: Layers,
     /// The footers of the files that were looked into lately.
-    tables: Mutex<Tables>,
+    tables: Lately<StorePath, Table>,
     /// What was computed of ranks so far.
-    places: Mutex<Remembered>,
+    places: Lately<Rank, Places>,
 }
 
 /// Where everything lies that a rank has written, by entry and chunk.
 type Places = HashMap<(usize, Option<Region>), Place>;
 
-/// What ranks have written, up to a number of places.
-#[derive(Default)]
-struct Remembered {
-    by_rank: HashMap<Rank, Arc<Places>>,
-    count: usize,
-}
-
-impl Remembered {
-    /// So many places are remembered at the most, or else those of one rank alone.
-    const MOST: usize = 1 << 16;
-
-    fn remember(&mut self, rank: Rank, places: &Arc<Places>) {
-        if self.count + places.len() > Self::MOST {
-            *self = Self::default();
-        }
-        if self.by_rank.insert(rank, Arc::clone(places)).is_none() {
-            self.count += places.len();
-        }
-    }
-}
-
-/// Footers by file, up to a size.
-#[derive(Default)]
-struct Tables {
-    by_file: HashMap<StorePath, Arc<Table>>,
-    bytes: usize,
-}
-
-impl Tables {
-    /// So many bytes are remembered at the most, or else one table alone: those of 256 GiB.
-    const MOST: usize = 16 << 20;
-
-    fn remember(&mut self, file: &StorePath, table: &Arc<Table>) {
-        if self.bytes + table.bytes() > Self::MOST {
-            *self = Self::default();
-        }
-        if self.by_file.insert(file.clone(), Arc::clone(table)).is_none() {
-            self.bytes += table.bytes();
-        }
-    }
-}
+/// So many places are remembered at the most.
+const PLACES: usize = 1 << 16;
+/// So many bytes of footers: those of 256 GiB.
+const FOOTERS: usize = 16 << 20;
 
 impl OpenedNative {
     /// A checkpoint with this index. `transforms` are what is known besides what is known anyway.
     pub(crate) fn decode(index: &[u8], transforms: &Transforms) -> Result<Self, StorageError> {
         let fingerprint = Digest::of(index);
-        let (tables, places, index) = (Mutex::default(), Mutex::default(), Index::decode(index)?);
+        let (tables, places, index) = (Lately::new(FOOTERS), Lately::new(PLACES), Index::decode(index)?);
         let layers = transforms.layers(index.transforms.iter().map(String::as_str));
         Ok(Self { index, fingerprint, layers, tables, places })
     }
@@ -85,7 +49,7 @@ impl OpenedNative {
     }
 
     fn table(&self, path: &StorePath) -> Option<Arc<Table>> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner).by_file.get(path).cloned()
+        self.tables.get(path)
     }
 
     /// The rank that an item was written by.
@@ -99,12 +63,11 @@ impl OpenedNative {
 
     /// Where everything lies that a rank has written; computed anew only if it is not remembered.
     fn places(&self, rank: Rank) -> Result<Arc<Places>, StorageError> {
-        let remembered = || self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(places) = remembered().by_rank.get(&rank) {
-            return Ok(Arc::clone(places));
+        if let Some(places) = self.places.get(&rank) {
+            return Ok(places);
         }
         let places = Arc::new(self.compute_places(rank)?);
-        remembered().remember(rank, &places);
+        self.places.remember(rank, &places, places.len());
         Ok(places)
     }
 
@@ -256,7 +219,7 @@ impl Ask for Locate {
             Stage::Done => {
                 for (place, reply) in self.asked.iter().zip(&replies) {
                     let table = checked_table(place, reply, &self.opened.index)?;
-                    self.opened.tables.lock().unwrap_or_else(PoisonError::into_inner).remember(&place.path, &table);
+                    self.opened.tables.remember(place.path.clone(), &table, table.bytes());
                     self.tables.insert(place.path.clone(), table);
                 }
                 Ok(Step::Done(self.places.iter().map(|place| self.locator(place)).collect::<Result<_, _>>()?))
@@ -357,29 +320,5 @@ fn show(reply: &Reply) -> u64 {
 impl fmt::Debug for OpenedNative {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OpenedNative").field("generation", &self.index.generation).finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tables_are_forgotten_before_they_fill_the_memory() {
-        let table = |bytes: usize| Arc::new(Table { items: Vec::new(), checks: vec![0; bytes / 4].into() });
-        let file = |number: u32| StorePath::parse(&number.to_string()).expect("a path");
-        let mut tables = Tables::default();
-        let quarter = table(Tables::MOST / 4);
-        let counts = (0..6).map(|number| {
-            tables.remember(&file(number), &quarter);
-            (tables.by_file.len(), tables.bytes / quarter.bytes())
-        });
-        assert_eq!(counts.collect::<Vec<_>>(), [(1, 1), (2, 2), (3, 3), (4, 4), (1, 1), (2, 2)]);
-        // Known already.
-        tables.remember(&file(5), &quarter);
-        assert_eq!(tables.bytes, 2 * quarter.bytes());
-        // One that is too large by itself is remembered alone, for who asks for its items one by one.
-        tables.remember(&file(6), &table(2 * Tables::MOST));
-        assert_eq!(tables.by_file.keys().collect::<Vec<_>>(), [&file(6)]);
     }
 }

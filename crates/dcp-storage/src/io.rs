@@ -152,7 +152,8 @@ impl<'p> Io<'p> {
         pollster::block_on(unconstrained(future))
     }
 
-    /// Runs tasks on the I/O threads, of which this one is the first; each keeps up to `in_flight` of them under way. After an error no further task is started; they are dropped at once. Returns when all that were started have ended.
+    /// Runs tasks on the I/O threads, of which this one is the first; each keeps up to `in_flight` of them under way. After an error no further
+    /// task is started; they are dropped at once. Returns when all that were started have ended.
     ///
     /// # Errors
     /// The first error of a task.
