@@ -6,8 +6,8 @@ use std::sync::Arc;
 use dcp::crates::dcp_storage::{Io, ReadRange, Store, StorePath};
 use dcp::crates::dcp_types::{BufferPlace, TensorValue, Typed};
 use dcp::{
-    Collective, DType, DeviceMesh, DictKey, HeldPart, LocalTensor, MemoryStore, NativeFormat, Placement, Region, Saver, Shape,
-    StateDict, TensorSpec, ThreadGroup, Value, View,
+    Collective, DType, DeviceMesh, DictKey, HeldPart, LocalTensor, MemoryStore, NativeFormat, Placement, Region, Saver,
+    Shape, StateDict, TensorSpec, ThreadGroup, Value, View,
 };
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
