@@ -35,21 +35,32 @@ pub(crate) struct State {
     pub(crate) shape: Shape,
     spec: TensorSpec,
     names: Vec<String>,
-    ranks: Vec<Mutex<Vec<Array2<f32>>>>,
+    ranks: Vec<Rank>,
+}
+
+#[derive(Debug)]
+struct Rank {
+    /// Where in each tensor its part begins.
+    first: [usize; 2],
+    tensors: Mutex<Vec<Array2<f32>>>,
 }
 
 impl State {
-    /// Of so many ranks, sharded by rows (dimension 0) or columns (1), with the values of [`value`].
+    /// Of so many ranks, sharded by rows (dimension 0) or columns (1), in equal parts, with the values of [`value`].
     pub(crate) fn new(shape: Shape, ranks: usize, dim: usize) -> Result<Self, Fault> {
         let mesh = Arc::new(DeviceMesh::new([ranks as u32])?);
         let extents = [shape.rows as u64, shape.columns as u64];
         let spec = TensorSpec::sharded(DType::Float32, extents, &mesh, [Placement::Shard(dim as u32)])?;
-        let tensors = |rank| {
+        let part = |rank: u32| {
             let local = spec.local_shape(rank).unwrap_or_default();
-            let tensor = |number| Array2::from_elem((local[0] as usize, local[1] as usize), value(number));
-            Mutex::new((0..shape.tensors).map(tensor).collect())
+            let (rows, columns) = (local[0] as usize, local[1] as usize);
+            let mut first = [0, 0];
+            first[dim] = rank as usize * local[dim] as usize;
+            let value = |number, row, column| value(shape, number, first[0] + row, first[1] + column);
+            let tensor = |number| Array2::from_shape_fn((rows, columns), |(row, column)| value(number, row, column));
+            Rank { first, tensors: Mutex::new((0..shape.tensors).map(tensor).collect()) }
         };
-        let ranks = (0..ranks as u32).map(tensors).collect();
+        let ranks = (0..ranks as u32).map(part).collect();
         let names = (0..shape.tensors).map(|number| format!("tensor.{number}")).collect();
         Ok(Self { shape, spec, names, ranks })
     }
@@ -60,7 +71,7 @@ impl State {
 
     /// Lends a rank its tensors.
     pub(crate) fn with<T>(&self, rank: usize, work: impl FnOnce(&mut [Array2<f32>]) -> T) -> T {
-        work(&mut self.ranks[rank].lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.ranks[rank].tensors.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A rank's tensors, to be saved.
@@ -80,28 +91,36 @@ impl State {
 
     /// Overwrites all values, so that what is there afterwards was loaded.
     pub(crate) fn clear(&self) -> Result<(), Fault> {
-        self.on_ranks(|tensors| tensors.iter_mut().for_each(|tensor| tensor.fill(-1.0))).map(drop)
+        self.on_ranks(|_, tensors| tensors.iter_mut().for_each(|tensor| tensor.fill(-1.0))).map(drop)
     }
 
     /// Fails unless all values are those of [`value`].
     pub(crate) fn check(&self, from: &Path) -> Result<(), Fault> {
-        let is_right = |(number, tensor): (usize, &Array2<f32>)| {
-            let value = value(number);
-            tensor.iter().all(|&element| element == value)
+        let is_right = |[first_row, first_column]: [usize; 2], number, tensor: &Array2<f32>| {
+            tensor.outer_iter().enumerate().all(|(row, elements)| {
+                let expected = |column| value(self.shape, number, first_row + row, first_column + column);
+                elements.iter().enumerate().all(|(column, &element)| element == expected(column))
+            })
         };
-        let all = self.on_ranks(|tensors| tensors.iter().enumerate().all(is_right))?;
+        let all = self.on_ranks(|first, tensors| {
+            tensors.iter().enumerate().all(|(number, tensor)| is_right(first, number, tensor))
+        })?;
         if all.iter().all(|&rank| rank) { Ok(()) } else { Err(format!("{}: {WRONG}", from.display()).into()) }
     }
 
-    /// On a thread for each rank.
-    fn on_ranks<T: Send>(&self, work: impl Fn(&mut [Array2<f32>]) -> T + Sync) -> Result<Vec<T>, Fault> {
-        Ok(each_on_a_thread(0..self.ranks(), |rank| self.with(rank, &work))?)
+    /// On a thread for each rank, which is told where its part of each tensor begins.
+    fn on_ranks<T: Send>(&self, work: impl Fn([usize; 2], &mut [Array2<f32>]) -> T + Sync) -> Result<Vec<T>, Fault> {
+        let first = |rank: usize| self.ranks[rank].first;
+        Ok(each_on_a_thread(0..self.ranks(), |rank| self.with(rank, |tensors| work(first(rank), tensors)))?)
     }
 }
 
-/// The value of all elements of a tensor.
-fn value(number: usize) -> f32 {
-    number as f32 + 1.0
+/// The value of an element: another one for each of a tensor of up to 2^23, and for each tensor in the same place.
+fn value(shape: Shape, number: usize, row: usize, column: usize) -> f32 {
+    ((number * 7919 + row * shape.columns + column) & (EXACT - 1)) as f32
 }
+
+/// So many integers from 0 on are exact as float32.
+const EXACT: usize = 1 << 23;
 
 pub(crate) const WRONG: &str = "what was loaded is not what was saved";
