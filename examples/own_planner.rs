@@ -3,7 +3,7 @@
 //! It leaves everything to the default planner and changes one step.
 
 use dcp::crates::dcp_planner::{Declared, PlanContext};
-use dcp::crates::dcp_types::{FlatState, GlobalPlan, Owners, SavePlan, Source, WriteItem};
+use dcp::crates::dcp_types::{FlatState, GlobalPlan, Owners, RankPlan, SavePlan, Source, WriteItem};
 use dcp::{
     Collective, DefaultSavePlanner, Error, PlanError, SavePlanner, SaveReport, Saver, StateDict, ThreadGroup, whole,
 };
@@ -33,7 +33,7 @@ impl SavePlanner for NodeLeadersWrite {
     fn resolve<'a>(
         &'a self,
         item: &WriteItem,
-        plan: &GlobalPlan,
+        plan: &RankPlan,
         state: &'a FlatState<'_>,
         ctx: &PlanContext,
     ) -> Result<Source<'a>, PlanError> {

@@ -15,7 +15,8 @@ use crate::written::written;
 /// The files of one rank.
 pub(crate) fn lay_out(format: &dyn Format, declared: &[Declared]) -> Result<usize, Failure> {
     let (plan, rank) = (plan(declared)?, declared.len() as Rank / 2);
-    let files = counted(&|| format.lay_out(&plan, rank, 0))?;
+    let plan = plan.of_rank(rank);
+    let files = counted(&|| format.lay_out(&plan, 0))?;
     let is_item = |segment: &&Segment| matches!(segment, Segment::Item { .. });
     Ok(files.iter().flat_map(|file| &file.segments).filter(is_item).count())
 }
@@ -41,7 +42,7 @@ fn summaries(
     declared: &[Declared],
 ) -> Result<Vec<(Rank, Bytes)>, StorageError> {
     let summary = |rank| {
-        let files: Result<Vec<_>, _> = format.lay_out(plan, rank, 0)?.into_iter().map(written).collect();
+        let files: Result<Vec<_>, _> = format.lay_out(&plan.of_rank(rank), 0)?.into_iter().map(written).collect();
         Ok((rank, format.summarise(&files?)?))
     };
     (0..declared.len() as Rank).map(summary).collect()

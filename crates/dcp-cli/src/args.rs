@@ -152,7 +152,7 @@ the other, on as many cores as there are. The phases: local plans (of all ranks:
 global plan, layouts (all ranks lay out their files), index written, index read, load plan (of one rank that loads rows of each tensor).
 
 With --json the output is one object: ranks, tensors, explicit, shards (parts of tensors that all ranks have), phases (objects with name and seconds), save_seconds (all \
-phases of a save), open_seconds, load_plan_seconds, index_bytes, plan_bytes (as it is sent), peak_bytes (of the process; null where the system does not tell).";
+phases of a save), open_seconds, load_plan_seconds, index_bytes, plan_bytes (what a rank is sent of the plan, at most), peak_bytes (of the process; null where the system does not tell).";
 
 #[derive(Args, Debug)]
 pub(crate) struct Demo {

@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 
 use dcp_planner::PlanError;
-use dcp_types::{FlatState, GlobalPlan, Rank, Source, StateLeaf, WriteItem, WriteWhat};
+use dcp_types::{FlatState, Rank, RankPlan, Source, StateLeaf, WriteItem, WriteWhat};
 
 pub(crate) fn resolve<'a>(
     item: &WriteItem,
-    plan: &GlobalPlan,
+    plan: &RankPlan,
     state: &'a FlatState<'_>,
     rank: Rank,
 ) -> Result<Source<'a>, PlanError> {
-    let (fqn, _) = plan.metadata().entry(item.entry).ok_or(PlanError::NoEntry { entry: item.entry })?;
+    let (fqn, _) = plan.outline().entry(item.entry).ok_or(PlanError::NoEntry { entry: item.entry })?;
     let not_held = || PlanError::NotHeld { fqn: fqn.clone(), rank };
     let (_, leaf) = state.get(fqn).ok_or_else(not_held)?;
     match (&item.what, leaf) {

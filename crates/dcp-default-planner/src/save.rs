@@ -1,7 +1,7 @@
 //! The default save planner.
 
 use dcp_planner::{Declared, PlanContext, PlanError, SavePlanner};
-use dcp_types::{FlatState, GlobalPlan, SavePlan, Source, WriteItem};
+use dcp_types::{FlatState, GlobalPlan, RankPlan, SavePlan, Source, WriteItem};
 
 use crate::{declare, global, resolve};
 
@@ -105,7 +105,7 @@ impl SavePlanner for DefaultSavePlanner {
     fn resolve<'a>(
         &'a self,
         item: &WriteItem,
-        plan: &GlobalPlan,
+        plan: &RankPlan,
         state: &'a FlatState<'_>,
         ctx: &PlanContext,
     ) -> Result<Source<'a>, PlanError> {

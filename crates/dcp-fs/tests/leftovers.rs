@@ -12,7 +12,7 @@ use dcp_storage::{
     Ask, ComposedWriter, FileLayout, Format, Generation, Io, OpenedCheckpoint, Precondition, SaveToken, StorageError,
     StorageWriter, Store, StorePath, Strictness, WrittenFile,
 };
-use dcp_types::{GlobalPlan, Metadata, Rank, RankSet};
+use dcp_types::{GlobalPlan, Metadata, Rank, RankPlan, RankSet};
 use tempfile::TempDir;
 
 #[test]
@@ -176,7 +176,7 @@ impl Format for IndexOnly {
         path("index")
     }
 
-    fn lay_out(&self, _: &GlobalPlan, _: Rank, _: Generation) -> Result<Vec<FileLayout>, StorageError> {
+    fn lay_out(&self, _: &RankPlan, _: Generation) -> Result<Vec<FileLayout>, StorageError> {
         Ok(Vec::new())
     }
 

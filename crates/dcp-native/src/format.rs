@@ -7,7 +7,7 @@ use dcp_storage::{
     Ask, Checksum, DataName, Encoded, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Segment, Step,
     StorageError, StorePath, StreamTransform, Strictness, Transforms, WrittenFile, WrittenSegment,
 };
-use dcp_types::{GlobalPlan, Rank, WriteItem, WriteWhat};
+use dcp_types::{GlobalPlan, Outline, Rank, RankPlan, WriteItem, WriteWhat};
 use serde::{Deserialize, Serialize};
 
 use crate::footer;
@@ -88,11 +88,11 @@ impl NativeFormat {
     }
 
     /// How the files of a checkpoint are laid out.
-    fn rule(&self, plan: &GlobalPlan) -> LayoutRule {
+    fn rule(&self, outline: &Outline) -> LayoutRule {
         if self.rule.files_per_rank == 1 || self.bytes_per_file == 0 {
             return self.rule;
         }
-        let tensors = plan.metadata().entries().filter_map(|(_, entry)| entry.as_tensor());
+        let tensors = outline.entries().filter_map(|(_, entry)| entry.as_tensor());
         let bytes = tensors.fold(0, |bytes: u64, tensor| bytes.saturating_add(tensor.nbytes()));
         let worth = u32::try_from(bytes / self.bytes_per_file).unwrap_or(u32::MAX);
         LayoutRule { files_per_rank: self.rule.files_per_rank.min(worth).max(1), ..self.rule }
@@ -174,10 +174,10 @@ impl Format for NativeFormat {
         self.transforms.check().map_err(|what| unsupported(&what))
     }
 
-    fn lay_out(&self, plan: &GlobalPlan, rank: Rank, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
-        let too_large = || unsupported(&format!("the files of rank {rank}"));
-        let files = self.rule(plan).files_of(plan, rank).ok_or_else(too_large)?;
-        files.into_iter().map(|file| self.layout(file, rank, generation)).collect()
+    fn lay_out(&self, plan: &RankPlan, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
+        let too_large = || unsupported(&format!("the files of rank {}", plan.rank()));
+        let files = self.rule(plan.outline()).files_of(plan.items().to_vec()).ok_or_else(too_large)?;
+        files.into_iter().map(|file| self.layout(file, plan.rank(), generation)).collect()
     }
 
     fn summarise(&self, files: &[WrittenFile]) -> Result<Bytes, StorageError> {
@@ -208,7 +208,7 @@ impl Format for NativeFormat {
             }
         }
         ranks.sort_by_key(|(rank, _)| *rank);
-        let (rule, checksum, transforms) = (self.rule(plan), self.checksum, own.transforms);
+        let (rule, checksum, transforms) = (self.rule(plan.outline()), self.checksum, own.transforms);
         let index = Index { generation, rule, checksum, transforms, plan: plan.clone(), ranks };
         // What is written can be opened again.
         index.check().map_err(|fault| unsupported(&fault.to_string()))?;

@@ -10,7 +10,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use dcp_types::{GlobalPlan, Rank, WriteItem, WriteWhat};
+use dcp_types::{WriteItem, WriteWhat};
 use serde::{Deserialize, Serialize};
 
 /// The numbers that the rule depends on. They are stored in the index.
@@ -45,9 +45,8 @@ pub(crate) struct Placed {
 }
 
 impl LayoutRule {
-    /// The files of a rank; `None` if a file would be larger than can be counted.
-    pub(crate) fn files_of(&self, plan: &GlobalPlan, rank: Rank) -> Option<Vec<PlannedFile>> {
-        let items = plan.items_of(rank);
+    /// The files of a rank that writes these items; `None` if a file would be larger than can be counted.
+    pub(crate) fn files_of(&self, items: Vec<WriteItem>) -> Option<Vec<PlannedFile>> {
         // No more files than items, however many the index claims.
         let count = (self.files_per_rank as usize).min(items.len());
         let mut files: Vec<PlannedFile> =

@@ -78,7 +78,7 @@ impl OpenedNative {
             Err(error) => error,
         };
         let too_large = || lies("its items are larger than can be counted".into());
-        let files = self.index.rule.files_of(&self.index.plan, rank).ok_or_else(too_large)?;
+        let files = self.index.rule.files_of(self.index.plan.items_of(rank)).ok_or_else(too_large)?;
         if files.len() != facts.len() {
             let (planned, found) = (files.len(), facts.len());
             return Err(lies(format!("rank {rank} should have {planned} files, but the index lists {found}")));

@@ -1,6 +1,6 @@
 //! Planning a save.
 
-use dcp_types::{FlatState, GlobalPlan, SavePlan, Source, WriteItem};
+use dcp_types::{FlatState, GlobalPlan, RankPlan, SavePlan, Source, WriteItem};
 
 use crate::{Declared, PlanContext, PlanError};
 
@@ -14,15 +14,15 @@ use crate::{Declared, PlanContext, PlanError};
 /// |---|---|---|
 /// | [`local_plan`](Self::local_plan) | every rank | what this rank has |
 /// | [`global_plan`](Self::global_plan) | coordinator | who writes what |
-/// | [`finish_plan`](Self::finish_plan) | every rank | sees the global plan; may remember or refuse it |
+/// | [`finish_plan`](Self::finish_plan) | every rank | sees what it is to write; may remember or refuse it |
 /// | [`resolve`](Self::resolve) | every rank, often | the bytes of one item |
 ///
 /// - An error at any step, on any rank, fails the save on all ranks, before anything becomes visible.
 /// - `local_plan` and `global_plan` depend on their arguments alone. A save whose local plans are those of an earlier
 ///   save may reuse its global plan without asking again.
 /// - In a global plan every chunk of every tensor has one owner, and the owner has declared it.
-/// - `resolve` is called from several threads at once, for the items that
-///   [`GlobalPlan::items_of`] gives for this rank, each once or more often, and returns the same bytes each time.
+/// - `resolve` is called from several threads at once, for the items
+///   of this rank's plan, each once or more often, and returns the same bytes each time.
 ///
 /// # Examples
 ///
@@ -30,7 +30,7 @@ use crate::{Declared, PlanContext, PlanError};
 ///
 /// ```
 /// use dcp_planner::{Declared, PlanContext, PlanError, SavePlanner};
-/// use dcp_types::{FlatState, GlobalPlan, SavePlan, Source, WriteItem, WriteWhat};
+/// use dcp_types::{FlatState, GlobalPlan, RankPlan, SavePlan, Source, WriteItem, WriteWhat};
 ///
 /// struct AtMost<P> {
 ///     bytes: u64,
@@ -44,9 +44,9 @@ use crate::{Declared, PlanContext, PlanError};
 ///     fn global_plan(&self, declared: &[Declared], ctx: &PlanContext) -> Result<GlobalPlan, PlanError> {
 ///         self.planner.global_plan(declared, ctx)
 ///     }
-///     fn finish_plan(&self, plan: &GlobalPlan, ctx: &PlanContext) -> Result<(), PlanError> {
+///     fn finish_plan(&self, plan: &RankPlan, ctx: &PlanContext) -> Result<(), PlanError> {
 ///         let bytes_of = |item: &WriteItem| if let WriteWhat::Chunk(_, bytes) = item.what { bytes } else { 0 };
-///         let bytes: u64 = plan.items_of(ctx.rank).iter().map(bytes_of).sum();
+///         let bytes: u64 = plan.items().iter().map(bytes_of).sum();
 ///         if bytes > self.bytes {
 ///             return Err(PlanError::custom(format!("rank {} would write {bytes} bytes", ctx.rank)));
 ///         }
@@ -55,7 +55,7 @@ use crate::{Declared, PlanContext, PlanError};
 ///     fn resolve<'a>(
 ///         &'a self,
 ///         item: &WriteItem,
-///         plan: &GlobalPlan,
+///         plan: &RankPlan,
 ///         state: &'a FlatState<'_>,
 ///         ctx: &PlanContext,
 ///     ) -> Result<Source<'a>, PlanError> {
@@ -82,11 +82,11 @@ pub trait SavePlanner: Send + Sync {
     /// [`PlanError::ValueDiffers`], [`PlanError::Uncovered`], [`PlanError::Overlap`], [`PlanError::Types`].
     fn global_plan(&self, declared: &[Declared], ctx: &PlanContext) -> Result<GlobalPlan, PlanError>;
 
-    /// Sees the plan that the coordinator made, before this rank writes anything.
+    /// Sees what the coordinator's plan has this rank write, before it writes anything.
     ///
     /// # Errors
     /// Whatever makes this rank refuse the plan.
-    fn finish_plan(&self, plan: &GlobalPlan, ctx: &PlanContext) -> Result<(), PlanError> {
+    fn finish_plan(&self, plan: &RankPlan, ctx: &PlanContext) -> Result<(), PlanError> {
         let _ = (plan, ctx);
         Ok(())
     }
@@ -98,7 +98,7 @@ pub trait SavePlanner: Send + Sync {
     fn resolve<'a>(
         &'a self,
         item: &WriteItem,
-        plan: &GlobalPlan,
+        plan: &RankPlan,
         state: &'a FlatState<'_>,
         ctx: &PlanContext,
     ) -> Result<Source<'a>, PlanError>;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dcp_types::{GlobalPlan, Rank, RankSet, SavePlan, Source, WriteItem};
+use dcp_types::{GlobalPlan, Rank, RankPlan, RankSet, SavePlan, Source, WriteItem};
 use serde::{Deserialize, Serialize};
 
 use crate::{Io, StorageError, WriteReport};
@@ -49,15 +49,14 @@ pub trait StorageWriter: Send + Sync {
         Ok(plan)
     }
 
-    /// Writes what the plan gives to this rank.
+    /// Writes the items of a rank's plan.
     ///
     /// # Errors
     /// Whatever the storage or the source of an item reports.
     async fn write_data(
         &self,
         token: &SaveToken,
-        plan: &GlobalPlan,
-        rank: Rank,
+        plan: &RankPlan,
         source: &dyn WriteSource,
         io: &Io<'_>,
     ) -> Result<WriteResult, StorageError>;

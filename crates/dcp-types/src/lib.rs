@@ -37,8 +37,8 @@ pub use metadata::{Entry, EntryKind, Metadata, TensorEntry};
 pub use name::{DictKey, Fqn, Segment, StatePath};
 pub use placement::Placement;
 pub use plan::{
-    Digest, GlobalPlan, Owners, PlanPart, ReadItem, ReadWhat, RegionDecl, SavePlan, ShardingDecl, TensorDecl,
-    ValueDecl, WriteItem, WriteWhat,
+    CommonPlan, Digest, GlobalPlan, Outline, OwnChunks, Owners, PlanPart, RankPlan, ReadItem, ReadWhat, RegionDecl,
+    SavePlan, ShardingDecl, TensorDecl, TensorType, ValueDecl, WriteItem, WriteWhat,
 };
 pub use ranks::{Rank, RankSet};
 pub use region::Region;

@@ -10,21 +10,21 @@ pub struct Metadata {
     entries: IndexMap<Fqn, Entry>,
 }
 
-/// One leaf of the state tree.
+/// One leaf of the state tree. Where it does not matter how tensors are cut, `T` is a [`TensorType`](crate::TensorType).
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct Entry<T = TensorEntry> {
     /// Its place in the tree.
     pub path: StatePath,
     /// What it is.
-    pub kind: EntryKind,
+    pub kind: EntryKind<T>,
 }
 
 /// What a leaf is.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub enum EntryKind {
+pub enum EntryKind<T = TensorEntry> {
     /// A tensor.
-    Tensor(TensorEntry),
+    Tensor(T),
     /// A plain value.
     Value,
     /// A value with a foreign object in it that only its own language can decode.
@@ -96,10 +96,10 @@ impl Metadata {
     }
 }
 
-impl Entry {
+impl<T> Entry<T> {
     /// The tensor, if this is one.
     #[must_use]
-    pub fn as_tensor(&self) -> Option<&TensorEntry> {
+    pub fn as_tensor(&self) -> Option<&T> {
         match &self.kind {
             EntryKind::Tensor(tensor) => Some(tensor),
             EntryKind::Value | EntryKind::Object => None,

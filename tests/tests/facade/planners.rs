@@ -1,19 +1,33 @@
 //! Planners of users, which change one thing of what the default ones do.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use dcp::crates::dcp_planner::{Declared, EntrySet, LoadPlan, PlanContext, TensorRead};
 use dcp::{DefaultLoadPlanner, DefaultSavePlanner, LoadPlanner, Metadata, PlanError, Problem, SavePlanner, ViewMut};
 use dcp_types::{
-    Chunks, DType, DataError, DataSink, DataSource, Dest, FlatState, FlatTarget, Fqn, GlobalPlan, Owners, SavePlan,
-    Source, WriteItem,
+    Chunks, DType, DataError, DataSink, DataSource, Dest, FlatState, FlatTarget, Fqn, GlobalPlan, Owners, RankPlan,
+    SavePlan, Source, WriteItem,
 };
 
-/// Changes the global plan, and remembers what every rank sees of it.
+/// Changes the global plan, and remembers it and what every rank sees of it.
 pub(crate) struct Changing {
     pub(crate) inner: DefaultSavePlanner,
     pub(crate) change: fn(GlobalPlan) -> Result<GlobalPlan, PlanError>,
-    pub(crate) seen: Arc<Mutex<Vec<GlobalPlan>>>,
+    pub(crate) seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// By the coordinator.
+    pub(crate) made: Vec<GlobalPlan>,
+    /// By each rank.
+    pub(crate) own: Vec<RankPlan>,
+}
+
+impl Changing {
+    fn seen(&self) -> Result<MutexGuard<'_, Seen>, PlanError> {
+        self.seen.lock().map_err(|_| PlanError::custom("poisoned"))
+    }
 }
 
 /// The plan as it is.
@@ -52,18 +66,20 @@ impl SavePlanner for Changing {
     }
 
     fn global_plan(&self, declared: &[Declared], ctx: &PlanContext) -> Result<GlobalPlan, PlanError> {
-        (self.change)(self.inner.global_plan(declared, ctx)?)
+        let plan = (self.change)(self.inner.global_plan(declared, ctx)?)?;
+        self.seen()?.made.push(plan.clone());
+        Ok(plan)
     }
 
-    fn finish_plan(&self, plan: &GlobalPlan, _ctx: &PlanContext) -> Result<(), PlanError> {
-        self.seen.lock().map_err(|_| PlanError::custom("poisoned"))?.push(plan.clone());
+    fn finish_plan(&self, plan: &RankPlan, _ctx: &PlanContext) -> Result<(), PlanError> {
+        self.seen()?.own.push(plan.clone());
         Ok(())
     }
 
     fn resolve<'a>(
         &'a self,
         item: &WriteItem,
-        plan: &GlobalPlan,
+        plan: &RankPlan,
         state: &'a FlatState<'_>,
         ctx: &PlanContext,
     ) -> Result<Source<'a>, PlanError> {
@@ -118,7 +134,7 @@ impl SavePlanner for Masked {
     fn resolve<'a>(
         &'a self,
         item: &WriteItem,
-        plan: &GlobalPlan,
+        plan: &RankPlan,
         state: &'a FlatState<'_>,
         ctx: &PlanContext,
     ) -> Result<Source<'a>, PlanError> {

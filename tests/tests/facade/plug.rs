@@ -9,7 +9,7 @@ use dcp::{
     StorageWriter, WriteReport,
 };
 use dcp_tests::{Case, Group, Place, cases};
-use dcp_types::{Dest, Digest, GlobalPlan, Rank, RankSet, ReadItem, ReadWhat, Source, WriteItem, WriteWhat};
+use dcp_types::{Dest, Digest, GlobalPlan, Rank, RankPlan, RankSet, ReadItem, ReadWhat, Source, WriteWhat};
 use proptest::prelude::*;
 
 /// Checkpoints by number, each chunk and value by itself.
@@ -62,24 +62,23 @@ impl StorageWriter for Vault {
     async fn write_data(
         &self,
         token: &SaveToken,
-        plan: &GlobalPlan,
-        rank: Rank,
+        plan: &RankPlan,
         source: &dyn WriteSource,
         io: &Io<'_>,
     ) -> Result<WriteResult, StorageError> {
         let mut report = WriteReport::default();
-        for WriteItem { entry, what } in plan.items_of(rank) {
-            let bytes = bytes_of(&source.source(&WriteItem { entry, what: what.clone() })?)?;
+        for item in plan.items() {
+            let bytes = bytes_of(&source.source(item)?)?;
             io.advance(bytes.len() as u64);
             report.data += bytes.len() as u64;
-            let region = match what {
-                WriteWhat::Chunk(chunk, _) => Some(chunk.region),
+            let region = match &item.what {
+                WriteWhat::Chunk(chunk, _) => Some(chunk.region.clone()),
                 WriteWhat::Value => None,
             };
-            self.shelves().loose.push((token.0[0], entry, region, bytes));
+            self.shelves().loose.push((token.0[0], item.entry, region, bytes));
         }
         report.written = report.data;
-        Ok(WriteResult { report, summary: vec![rank as u8].into() })
+        Ok(WriteResult { report, summary: vec![plan.rank() as u8].into() })
     }
 
     async fn finish(

@@ -9,7 +9,7 @@ use dcp::{
     PlanError, Region, SavePlanner, Saver, StateDict, TensorSpec, View,
 };
 use dcp_tests::Group;
-use dcp_types::{FlatState, GlobalPlan, SavePlan, Source, WriteItem};
+use dcp_types::{FlatState, GlobalPlan, RankPlan, SavePlan, Source, WriteItem};
 
 const RANKS: u32 = 3;
 
@@ -48,7 +48,7 @@ impl SavePlanner for Counting {
     fn resolve<'a>(
         &'a self,
         item: &WriteItem,
-        plan: &GlobalPlan,
+        plan: &RankPlan,
         state: &'a FlatState<'_>,
         ctx: &PlanContext,
     ) -> Result<Source<'a>, PlanError> {

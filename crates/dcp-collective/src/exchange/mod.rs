@@ -334,6 +334,44 @@ impl<'a> Exchange<'a> {
         })
     }
 
+    /// Runs `make` on the coordinator; of the values that it makes, one for each position, every rank gets its own.
+    ///
+    /// The others deliver nothing in this step, so nobody waits for them: one that stalls is named in the next.
+    ///
+    /// ```
+    /// # use std::{convert::Infallible, time::Duration};
+    /// # use dcp_collective::{Collective, Exchange, StepError, ThreadGroup};
+    /// # for (position, name) in ThreadGroup::run(3, |rank| {
+    /// # let mut exchange = Exchange::new(&rank, 0, Duration::from_secs(60))?;
+    /// let name = exchange.scatter("names", |_| Ok(vec!["a".to_owned(), "b".to_owned(), "c".to_owned()]))?;
+    /// # exchange.finish();
+    /// # Ok::<_, StepError<Infallible>>(name) }).into_iter().enumerate() {
+    /// # assert_eq!(name.expect("no panic")?, ["a", "b", "c"][position]);
+    /// # }
+    /// # Ok::<(), StepError<Infallible>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`reduce_scatter`](Self::reduce_scatter).
+    pub fn scatter<T, E>(
+        &mut self,
+        name: &'static str,
+        make: impl FnOnce(&Progress) -> Result<Vec<T>, E>,
+    ) -> Result<T, StepError<E>>
+    where
+        T: Serialize + DeserializeOwned,
+        E: WireError,
+    {
+        self.step("scatter", name, |link, step| {
+            if !link.is_coordinator() {
+                return Ok(member::receive(link, step)?);
+            }
+            let values = coordinator::work(link, step, make).map_err(StepError::Own)?;
+            Ok(coordinator::send_each(link, step, values)?)
+        })
+    }
+
     /// What this rank has in common with the others that are threads of its process: all of them get what the first of them offers. Every rank by
     /// itself gets its own offer. Sends nothing and waits for nobody; the object is shared for as long as somebody holds it.
     ///

@@ -4,7 +4,7 @@ use dcp_collective::{Collective, CollectiveError, Exchange, SingleProcess, Subgr
 
 use crate::support::{AMPLE, Sure, run};
 
-type All = (Vec<usize>, usize, Option<Vec<usize>>, Option<Vec<(usize, usize)>>, usize);
+type All = (Vec<usize>, usize, Option<Vec<usize>>, Option<Vec<(usize, usize)>>, [usize; 2]);
 
 /// Takes each kind of step once.
 fn all_steps(rank: &dyn Collective, coordinator: usize) -> Sure<All> {
@@ -31,18 +31,22 @@ fn all_steps(rank: &dyn Collective, coordinator: usize) -> Sure<All> {
         assert_eq!(me, coordinator, "only the coordinator makes it");
         Ok(me + 100)
     })?;
+    let dealt = exchange.scatter("dealt", |_| {
+        assert_eq!(me, coordinator, "only the coordinator makes them");
+        Ok((0..size).map(|position| 3 * position).collect())
+    })?;
     exchange.barrier("end")?;
     exchange.finish();
-    Ok((all, next, gathered, asked, told))
+    Ok((all, next, gathered, asked, [told, dealt]))
 }
 
 fn check_all(results: Vec<Sure<All>>, coordinator: usize) {
     let size = results.len();
     for (me, result) in results.into_iter().enumerate() {
-        let (all, next, gathered, asked, told) = result.expect("all steps succeed");
+        let (all, next, gathered, asked, [told, dealt]) = result.expect("all steps succeed");
         assert_eq!(all, (0..size).collect::<Vec<_>>());
         assert_eq!(next, (me + 1) % size);
-        assert_eq!(told, coordinator + 100);
+        assert_eq!((told, dealt), (coordinator + 100, 3 * me));
         let squares = (0..size).map(|position| position * position).collect();
         assert_eq!(gathered, (me == coordinator).then_some(squares));
         let mut from = vec![(coordinator, 10 * coordinator), (size - 1, 10 * (size - 1))];

@@ -140,12 +140,12 @@ fn items_that_a_rank_does_not_have_are_refused() {
     let named = vec![("w", replicated(&[4])), ("step", value(1))];
     let plan = plan(&DefaultSavePlanner::new(), &everywhere(1, &named)).expect("plan");
     let buffers = buffers(&named, 0);
-    let (full, empty) = (state(&named, &buffers), state(&vec![], &[]));
+    let (full, empty, own) = (state(&named, &buffers), state(&vec![], &[]), plan.of_rank(0));
     let planner = DefaultSavePlanner::new();
     let ctx = dcp_planner::PlanContext::single();
-    let resolve = |item: &WriteItem, state| planner.resolve(item, &plan, state, &ctx).expect_err("refused");
-    for item in plan.items_of(0) {
-        assert!(matches!(resolve(&item, &empty), PlanError::NotHeld { rank: 0, .. }));
+    let resolve = |item: &WriteItem, state| planner.resolve(item, &own, state, &ctx).expect_err("refused");
+    for item in own.items() {
+        assert!(matches!(resolve(item, &empty), PlanError::NotHeld { rank: 0, .. }));
     }
     let beyond = WriteItem { entry: 2, what: WriteWhat::Value };
     assert!(matches!(resolve(&beyond, &full), PlanError::NoEntry { entry: 2 }));

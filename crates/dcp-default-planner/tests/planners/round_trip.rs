@@ -51,8 +51,9 @@ fn written(planner: &DefaultSavePlanner, plan: &GlobalPlan, states: &[(Rank, Nam
     for (rank, named) in states {
         let buffers = buffers(named, *rank);
         let state = state(named, &buffers);
-        for item in plan.items_of(*rank) {
-            let source = planner.resolve(&item, plan, &state, &ctx(*rank, &ranks)).expect("resolves");
+        let plan = plan.of_rank(*rank);
+        for item in plan.items() {
+            let source = planner.resolve(item, &plan, &state, &ctx(*rank, &ranks)).expect("resolves");
             match (&item.what, source) {
                 (WriteWhat::Value, Source::Value(_)) => {}
                 (WriteWhat::Chunk(chunk, nbytes), Source::View(view)) => {

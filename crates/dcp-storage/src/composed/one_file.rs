@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use dcp_types::{GlobalPlan, Rank, RankSet, TensorEntry, WriteItem, WriteWhat};
+use dcp_types::{GlobalPlan, Outline, Rank, RankPlan, RankSet, TensorType, WriteItem, WriteWhat};
 use serde::{Deserialize, Serialize};
 
 use super::encoding::Encoding;
@@ -80,27 +80,26 @@ impl OneFileSave<'_> {
     pub(super) async fn write_data(
         &self,
         token: &SaveToken,
-        plan: &GlobalPlan,
-        rank: Rank,
+        plan: &RankPlan,
         source: &dyn WriteSource,
         io: &Io<'_>,
     ) -> Result<WriteResult, StorageError> {
         let Token { path, id, first, .. } = decode(&token.0)?;
         let source = Encoding { source, format: self.format, plan };
         let mut summary = Summary::default();
-        let mut report = WriteReport { files: u64::from(first == Some(rank)), ..WriteReport::default() };
-        summary.values = source.values(rank, |_| true)?;
+        let mut report = WriteReport { files: u64::from(first == Some(plan.rank())), ..WriteReport::default() };
+        summary.values = source.values(|_| true)?;
         report.wrote(&summary.values);
         let mut file = Open { upload: self.uploads().join(&path, &id).await?, path: &path, io };
-        let mut chunks = self.file.place(plan, rank)?;
+        let mut chunks = self.file.place(plan)?;
         if self.store.shared().is_some() {
             for chunk in &chunks {
-                let part = self.put(&mut file, plan, chunk, &source).await?;
+                let part = self.put(&mut file, plan.outline(), chunk, &source).await?;
                 summary.add(chunk.item.entry, part);
             }
         } else {
             chunks.sort_by_key(|chunk| chunk.tensor);
-            self.write_in_order(&mut file, plan, &chunks, &source, &mut summary).await?;
+            self.write_in_order(&mut file, plan.outline(), &chunks, &source, &mut summary).await?;
         }
         file.upload.flush().await?;
         let length: u64 = summary.parts.values().map(|part| part.length).sum();
@@ -112,19 +111,19 @@ impl OneFileSave<'_> {
     async fn write_in_order(
         &self,
         file: &mut Open<'_>,
-        plan: &GlobalPlan,
+        outline: &Outline,
         chunks: &[PlacedChunk],
         source: &dyn WriteSource,
         summary: &mut Summary,
     ) -> Result<(), StorageError> {
-        let so_far = TensorsWritten::none(plan, std::mem::take(&mut summary.values));
+        let so_far = TensorsWritten::none(outline.len(), std::mem::take(&mut summary.values));
         let (mut chunks, mut end) = (chunks.iter().peekable(), 0);
-        for piece in self.file.pieces(plan, &so_far)? {
+        for piece in self.file.pieces(outline, &so_far)? {
             file.upload.write_at(piece.offset, &piece.bytes).await?;
             end = piece.offset + piece.bytes.len() as u64;
             while let Some(chunk) = chunks.next_if(|chunk| chunk.tensor == end) {
-                self.need_whole(plan, chunk)?;
-                let part = self.put(file, plan, chunk, source).await?;
+                self.need_whole(outline, chunk)?;
+                let part = self.put(file, outline, chunk, source).await?;
                 summary.add(chunk.item.entry, part);
                 end += part.length;
                 so_far.sums[chunk.item.entry].store(checksum(part.sum, part.length), Ordering::Relaxed);
@@ -134,13 +133,13 @@ impl OneFileSave<'_> {
         Ok(())
     }
 
-    fn need_whole(&self, plan: &GlobalPlan, chunk: &PlacedChunk) -> Result<(), StorageError> {
+    fn need_whole(&self, outline: &Outline, chunk: &PlacedChunk) -> Result<(), StorageError> {
         let WriteItem { entry, what } = &chunk.item;
-        let is_whole = |tensor: &TensorEntry| matches!(what, WriteWhat::Chunk(_, bytes) if *bytes == tensor.nbytes());
-        if tensor(plan, *entry).is_some_and(is_whole) {
+        let is_whole = |tensor: &TensorType| matches!(what, WriteWhat::Chunk(_, bytes) if *bytes == tensor.nbytes());
+        if outline.tensor(*entry).is_some_and(is_whole) {
             return Ok(());
         }
-        let fqn = plan.metadata().entry(*entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
+        let fqn = outline.name(*entry);
         let what = format!("{fqn} in parts: {} takes a file from its first byte to its last", self.store.location());
         Err(StorageError::Unsupported { format: self.format.name(), what })
     }
@@ -148,11 +147,11 @@ impl OneFileSave<'_> {
     async fn put(
         &self,
         file: &mut Open<'_>,
-        plan: &GlobalPlan,
+        outline: &Outline,
         chunk: &PlacedChunk,
         source: &dyn WriteSource,
     ) -> Result<Part, StorageError> {
-        let tensor = tensor(plan, chunk.item.entry).ok_or_else(|| self.unplanned(chunk.item.entry))?;
+        let tensor = outline.tensor(chunk.item.entry).ok_or_else(|| self.unplanned(chunk.item.entry))?;
         let whole = Whole { extents: tensor.shape.dims(), element: tensor.dtype.size(), length: tensor.nbytes() };
         let (sum, length) = place_chunk(&mut *file.upload, file.path, chunk, &whole, source, file.io).await?;
         Ok(Part { sum, length })
@@ -166,12 +165,12 @@ impl OneFileSave<'_> {
         io: &Io<'_>,
     ) -> Result<(), StorageError> {
         let Token { path, id, replace, .. } = decode(&token.0)?;
-        let (written, whole) = self.join_up(plan, results)?;
+        let (written, whole) = self.join_up(plan.outline(), results)?;
         let size = match whole {
             Some(size) => size,
             None => {
                 let (mut file, mut size) = (self.uploads().join(&path, &id).await?, 0);
-                for piece in self.file.pieces(plan, &written)? {
+                for piece in self.file.pieces(plan.outline(), &written)? {
                     file.write_at(piece.offset, &piece.bytes).await?;
                     io.advance(piece.bytes.len() as u64);
                     size = piece.offset + piece.bytes.len() as u64;
@@ -201,10 +200,10 @@ impl OneFileSave<'_> {
     /// all its names.
     fn join_up(
         &self,
-        plan: &GlobalPlan,
+        outline: &Outline,
         results: &[(Rank, WriteResult)],
     ) -> Result<(TensorsWritten, Option<u64>), StorageError> {
-        let mut parts = vec![Part::default(); plan.metadata().len()];
+        let mut parts = vec![Part::default(); outline.len()];
         let (mut values, mut whole) = (Vec::new(), None);
         for (_, result) in results {
             let summary: Summary = decode(&result.summary)?;
@@ -216,9 +215,9 @@ impl OneFileSave<'_> {
             }
         }
         values.sort_by_key(|(entry, _)| *entry);
-        let written = TensorsWritten::none(plan, values);
+        let written = TensorsWritten::none(outline.len(), values);
         for (entry, Part { sum, length: found }) in parts.into_iter().enumerate() {
-            let Some(tensor) = tensor(plan, entry).filter(|_| !plan.ties().contains_key(&entry)) else { continue };
+            let Some(tensor) = outline.tensor(entry).filter(|_| !outline.ties().contains_key(&entry)) else { continue };
             let expected = tensor.nbytes();
             if found != expected {
                 return Err(StorageError::SourceLength { path: self.format.index_path(), expected, found });
@@ -248,10 +247,6 @@ impl OneFileSave<'_> {
     }
 }
 
-fn tensor(plan: &GlobalPlan, entry: usize) -> Option<&TensorEntry> {
-    plan.metadata().entry(entry)?.1.as_tensor()
-}
-
 /// The file, while a rank writes to it.
 struct Open<'a> {
     upload: Box<dyn SharedUpload>,
@@ -273,8 +268,8 @@ struct TensorsWritten {
 }
 
 impl TensorsWritten {
-    fn none(plan: &GlobalPlan, values: Vec<(usize, Bytes)>) -> Self {
-        Self { sums: plan.metadata().entries().map(|_| AtomicU32::new(0)).collect(), values }
+    fn none(entries: usize, values: Vec<(usize, Bytes)>) -> Self {
+        Self { sums: (0..entries).map(|_| AtomicU32::new(0)).collect(), values }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use dcp_types::{Digest, GlobalPlan, Rank, RankSet};
+use dcp_types::{Digest, GlobalPlan, Rank, RankPlan, RankSet};
 
 use super::claim::{self, Claim};
 use super::journal::{Done, Journal, Owned, Phase, taken_over};
@@ -127,29 +127,28 @@ impl<'w> ResumableSave<'w> {
         &self.found
     }
 
-    /// Writes what the plan gives to a rank, and puts it on record.
+    /// Writes the items of a rank's plan, and puts it on record.
     ///
     /// # Errors
     /// As [`StorageWriter::write_data`], and [`StorageError::TakenOver`].
     pub async fn write_data(
         &self,
-        plan: &GlobalPlan,
-        rank: Rank,
+        plan: &RankPlan,
         source: &dyn WriteSource,
         io: &Io<'_>,
     ) -> Result<WriteResult, StorageError> {
         let Some(owned) = &self.owned else {
-            return self.writer.write_data(&self.token, plan, rank, source, io).await;
+            return self.writer.write_data(&self.token, plan, source, io).await;
         };
         let token = Token::decode(&self.token)?;
-        let written = self.writer.write_files(&token, plan, rank, source, io).await;
+        let written = self.writer.write_files(&token, plan, source, io).await;
         let (result, files) = match written {
             Ok(written) => written,
             // Who has taken the save over ends our uploads, and may write the same files.
             Err(_) if self.is_lost(token).await => return Err(taken_over(&*self.writer.store)),
             Err(error) => return Err(error),
         };
-        self.record(owned, Done { rank, result: result.clone(), files }, io)?;
+        self.record(owned, Done { rank: plan.rank(), result: result.clone(), files }, io)?;
         Ok(result)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dcp_types::{GlobalPlan, Rank, RankSet};
+use dcp_types::{GlobalPlan, Rank, RankPlan, RankSet};
 use serde::{Deserialize, Serialize};
 
 use super::claim::{self, Claim};
@@ -116,12 +116,11 @@ impl ComposedWriter {
     pub(super) async fn write_files(
         &self,
         token: &Token,
-        plan: &GlobalPlan,
-        rank: Rank,
+        plan: &RankPlan,
         source: &dyn WriteSource,
         io: &Io<'_>,
     ) -> Result<(WriteResult, Vec<(StorePath, u64)>), StorageError> {
-        let files = self.format.lay_out(plan, rank, token.generation)?;
+        let files = self.format.lay_out(plan, token.generation)?;
         let source = Encoding { source, format: &*self.format, plan };
         let writes = files.into_iter().map(|layout| write_file(&*self.store, layout, &source, io)).collect();
         let mut written = io.run(writes, 1)?;
@@ -136,8 +135,8 @@ impl ComposedWriter {
         let sizes = written.iter().map(|file| (file.path.clone(), file.size)).collect();
         let mut values = Vec::new();
         if let Some(companions) = self.format.companions() {
-            let collected = companions.collected(plan);
-            values = source.values(rank, |entry| collected.contains(&entry))?;
+            let collected = companions.collected(plan.outline());
+            values = source.values(|entry| collected.contains(&entry))?;
             report.wrote(&values);
         }
         Ok((WriteResult { report, summary: wire::encode(&Summary { files, values })? }, sizes))
@@ -258,15 +257,14 @@ impl StorageWriter for ComposedWriter {
     async fn write_data(
         &self,
         token: &SaveToken,
-        plan: &GlobalPlan,
-        rank: Rank,
+        plan: &RankPlan,
         source: &dyn WriteSource,
         io: &Io<'_>,
     ) -> Result<WriteResult, StorageError> {
         if let Some(save) = self.one_file() {
-            return save.write_data(token, plan, rank, source, io).await;
+            return save.write_data(token, plan, source, io).await;
         }
-        self.write_files(&Token::decode(token)?, plan, rank, source, io).await.map(|(result, _)| result)
+        self.write_files(&Token::decode(token)?, plan, source, io).await.map(|(result, _)| result)
     }
 
     async fn finish(

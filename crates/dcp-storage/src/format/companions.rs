@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use dcp_types::{GlobalPlan, Rank};
+use dcp_types::{GlobalPlan, Outline, Rank};
 
 use crate::{Generation, StorageError, StorePath};
 
@@ -13,7 +13,7 @@ use crate::{Generation, StorageError, StorePath};
 /// overwritten.
 pub trait Companions: Send + Sync {
     /// The values that are not written with the ranks' files, but go into companions, by the numbers of their entries.
-    fn collected(&self, plan: &GlobalPlan) -> BTreeSet<usize>;
+    fn collected(&self, outline: &Outline) -> BTreeSet<usize>;
 
     /// The companions, from the plan, every rank's summary, and the collected values as
     /// [`encode_value`](crate::Format::encode_value) has made them, ascending.

@@ -23,7 +23,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dcp_types::{Digest, Fqn, GlobalPlan, Metadata, Rank, ReadItem, Value};
+use dcp_types::{Digest, Fqn, GlobalPlan, Metadata, Rank, RankPlan, ReadItem, Value};
 
 use crate::{Generation, StorageError, StorePath};
 
@@ -98,7 +98,7 @@ pub trait Format: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StorageError::Unsupported`] for what the format cannot express.
-    fn lay_out(&self, plan: &GlobalPlan, rank: Rank, generation: Generation) -> Result<Vec<FileLayout>, StorageError>;
+    fn lay_out(&self, plan: &RankPlan, generation: Generation) -> Result<Vec<FileLayout>, StorageError>;
 
     /// What the index will need to know of a rank's files.
     ///

@@ -1,13 +1,13 @@
 //! Formats whose checkpoints are one file, which all ranks write together.
 
 use bytes::Bytes;
-use dcp_types::{GlobalPlan, Rank, WriteItem};
+use dcp_types::{Outline, RankPlan, WriteItem};
 
 use crate::StorageError;
 
 /// How all ranks write one file together: each its chunks at their places, then one of them all that lies between and behind.
 ///
-/// In such a file every tensor is there as a whole, row-major and little-endian; where each starts follows from the plan alone.
+/// In such a file every tensor is there as a whole, row-major and little-endian; where each starts follows from the outline of the plan alone.
 /// Values are collected, and are part of what is written last.
 ///
 /// # Contract
@@ -17,17 +17,17 @@ use crate::StorageError;
 ///   last, where nothing else can be done to an object.
 pub trait OneFile: Send + Sync {
     /// Where the tensors start whose chunks a rank writes: in the order of the plan's items, without values and without other names
-    /// of tensors ([`GlobalPlan::ties`]).
+    /// of tensors ([`Outline::ties`]).
     ///
     /// # Errors
     /// [`StorageError::Unsupported`] for what the format cannot express.
-    fn place(&self, plan: &GlobalPlan, rank: Rank) -> Result<Vec<PlacedChunk>, StorageError>;
+    fn place(&self, plan: &RankPlan) -> Result<Vec<PlacedChunk>, StorageError>;
 
     /// All bytes of the file that are no tensors, in the order of their places. The file ends where the last of them ends.
     ///
     /// # Errors
     /// [`StorageError::Unsupported`] for what the format cannot express.
-    fn pieces<'a>(&self, plan: &'a GlobalPlan, written: &'a dyn Written) -> Result<Pieces<'a>, StorageError>;
+    fn pieces<'a>(&self, outline: &'a Outline, written: &'a dyn Written) -> Result<Pieces<'a>, StorageError>;
 }
 
 /// A chunk, and where the tensor starts of which it is a part.

@@ -14,8 +14,8 @@ use dcp_storage::{
     StorageReader, Store, StorePath, StoreTraits, Upload, Verify, Version, WrittenFile,
 };
 use dcp_types::{
-    Chunk, Chunks, DType, DataError, DataSink, Dest, Digest, Entry, EntryKind, GlobalPlan, Metadata, Rank, ReadItem,
-    ReadWhat, Region, Segment, Shape, StatePath, TensorEntry, ViewMut,
+    Chunk, Chunks, DType, DataError, DataSink, Dest, Digest, Entry, EntryKind, GlobalPlan, Metadata, Rank, RankPlan,
+    ReadItem, ReadWhat, Region, Segment, Shape, StatePath, TensorEntry, ViewMut,
 };
 
 const FILE: &str = "data";
@@ -246,7 +246,7 @@ impl Format for Said {
         StorePath::parse(INDEX).expect("a name")
     }
 
-    fn lay_out(&self, _: &GlobalPlan, _: Rank, _: Generation) -> Result<Vec<FileLayout>, StorageError> {
+    fn lay_out(&self, _: &RankPlan, _: Generation) -> Result<Vec<FileLayout>, StorageError> {
         read_only()
     }
 

@@ -8,7 +8,7 @@ use dcp_storage::{
     Ask, Companions, FileLayout, Format, Generation, Need, OpenedCheckpoint, Reply, Step, StorageError, StorePath,
     StreamTransform, Strictness, Transforms, WrittenFile,
 };
-use dcp_types::{Entry, Fqn, GlobalPlan, Rank, Segment, Value, unflatten};
+use dcp_types::{Entry, Fqn, GlobalPlan, Outline, Rank, RankPlan, Segment, Value, unflatten};
 
 use super::open::{Open, rank_of};
 use super::{companion, summary, write};
@@ -136,11 +136,11 @@ impl Format for DcpFormat {
         object::encode(value).map_err(|fault| unsupported(format!("{fqn}: {fault}")))
     }
 
-    fn lay_out(&self, plan: &GlobalPlan, rank: Rank, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
-        let mut items = plan.items_of(rank);
-        let collected = self.collected(plan);
+    fn lay_out(&self, plan: &RankPlan, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
+        let mut items = plan.items().to_vec();
+        let collected = self.collected(plan.outline());
         items.retain(|item| !collected.contains(&item.entry));
-        write::lay_out(plan, items, rank, generation, self.files_per_rank, &self.transforms)
+        write::lay_out(plan, items, generation, self.files_per_rank, &self.transforms)
     }
 
     fn summarise(&self, files: &[WrittenFile]) -> Result<Bytes, StorageError> {
@@ -168,8 +168,8 @@ impl Format for DcpFormat {
 }
 
 impl Companions for DcpFormat {
-    fn collected(&self, plan: &GlobalPlan) -> BTreeSet<usize> {
-        if self.form == Form::Lightning { companion::values(plan.metadata()) } else { BTreeSet::new() }
+    fn collected(&self, outline: &Outline) -> BTreeSet<usize> {
+        if self.form == Form::Lightning { companion::values(outline) } else { BTreeSet::new() }
     }
 
     fn encode(
@@ -180,7 +180,7 @@ impl Companions for DcpFormat {
         generation: Generation,
     ) -> Result<Vec<(StorePath, Bytes)>, StorageError> {
         if self.form == Form::Lightning {
-            return Ok(vec![(companion::path(), companion::encode(plan.metadata(), values)?)]);
+            return Ok(vec![(companion::path(), companion::encode(plan.outline(), values)?)]);
         }
         let places = summary::places(summaries, generation, &self.transforms)?;
         let others = summaries.iter().map(|(rank, _)| *rank).filter(|rank| *rank != 0);
@@ -196,7 +196,7 @@ impl DcpFormat {
         places: &Places,
         generation: Generation,
     ) -> Result<Bytes, StorageError> {
-        let scope = Scope { plan, rank, left_out: &self.collected(plan) };
+        let scope = Scope { plan, rank, left_out: &self.collected(plan.outline()) };
         metadata::encode(&scope, places, &self.transforms.descriptors(), generation).map(Bytes::from)
     }
 }

@@ -7,22 +7,22 @@ use bytes::Bytes;
 use dcp_storage::{
     Checksum, DataName, Encoded, FileLayout, Generation, Segment, StorageError, Transforms, WrittenSegment,
 };
-use dcp_types::{DType, GlobalPlan, Rank, WriteItem, WriteWhat};
+use dcp_types::{DType, Outline, RankPlan, WriteItem, WriteWhat};
 
 use super::format::unsupported;
 use crate::object::TensorArchive;
 
 pub(super) fn lay_out(
-    plan: &GlobalPlan,
+    plan: &RankPlan,
     items: Vec<WriteItem>,
-    rank: Rank,
     generation: Generation,
     files_per_rank: u32,
     transforms: &Transforms,
 ) -> Result<Vec<FileLayout>, StorageError> {
     let files = spread(items, files_per_rank);
     let numbered = (0..).zip(files).filter(|(_, file)| !file.values.is_empty() || !file.chunks.is_empty());
-    numbered.map(|(number, file)| file.layout(plan, DataName { rank, number, generation }, transforms)).collect()
+    let name = |number| DataName { rank: plan.rank(), number, generation };
+    numbered.map(|(number, file)| file.layout(plan.outline(), name(number), transforms)).collect()
 }
 
 /// What one file holds.
@@ -51,7 +51,7 @@ fn spread(items: Vec<WriteItem>, files_per_rank: u32) -> Vec<Planned> {
 }
 
 impl Planned {
-    fn layout(self, plan: &GlobalPlan, name: DataName, transforms: &Transforms) -> Result<FileLayout, StorageError> {
+    fn layout(self, outline: &Outline, name: DataName, transforms: &Transforms) -> Result<FileLayout, StorageError> {
         let is_known = self.values.is_empty() && transforms.is_empty();
         let mut expected_size = is_known.then_some(0u64);
         let mut segments = Vec::with_capacity(self.values.len() + 3 * self.chunks.len());
@@ -59,7 +59,7 @@ impl Planned {
             add(&mut segments, [Segment::Item { item, checksum_block: 0, checksum: Checksum::Crc32 }], transforms);
         }
         for item in self.chunks {
-            let (dtype, sizes, length) = kind(plan, &item)?;
+            let (dtype, sizes, length) = kind(outline, &item)?;
             let around = archive(dtype, &sizes)?;
             let frame = (around.head.len() + around.tail(0).len()) as u64;
             expected_size = expected_size.and_then(|size| size.checked_add(frame)?.checked_add(length));
@@ -91,8 +91,8 @@ fn add<const N: usize>(segments: &mut Vec<Segment>, parts: [Segment; N], transfo
 }
 
 /// The dtype and extents of a chunk, and its size in bytes.
-fn kind(plan: &GlobalPlan, item: &WriteItem) -> Result<(DType, Vec<u64>, u64), StorageError> {
-    match (&item.what, plan.metadata().entry(item.entry).and_then(|(_, entry)| entry.as_tensor())) {
+fn kind(outline: &Outline, item: &WriteItem) -> Result<(DType, Vec<u64>, u64), StorageError> {
+    match (&item.what, outline.tensor(item.entry)) {
         (WriteWhat::Chunk(chunk, length), Some(tensor)) => Ok((tensor.dtype, chunk.region.sizes().to_vec(), *length)),
         _ => Err(unsupported(format!("an item of entry {}, which is no tensor", item.entry))),
     }

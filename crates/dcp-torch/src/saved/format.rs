@@ -7,7 +7,7 @@ use dcp_storage::{
     Ask, FileLayout, Format, Generation, Need, ObjectMeta, OneFile, OpenedCheckpoint, Reply, Step, StorageError,
     StorePath, Strictness, WrittenFile,
 };
-use dcp_types::{Fqn, GlobalPlan, Rank, Value};
+use dcp_types::{Fqn, GlobalPlan, Rank, RankPlan, Value};
 
 use super::legacy::{LONGEST_MAGIC, is_legacy};
 use super::opened::OpenedSaved;
@@ -61,7 +61,7 @@ impl Format for TorchSaveFormat {
 
     fn check(&self, plan: &GlobalPlan) -> Result<(), StorageError> {
         tuples::refuse(plan, self.name())?;
-        write::check(plan)
+        write::check(plan.outline())
     }
 
     fn encode_value(&self, fqn: &Fqn, value: &Value) -> Result<Bytes, StorageError> {
@@ -76,7 +76,7 @@ impl Format for TorchSaveFormat {
         Box::new(Recognise)
     }
 
-    fn lay_out(&self, _: &GlobalPlan, _: Rank, _: Generation) -> Result<Vec<FileLayout>, StorageError> {
+    fn lay_out(&self, _: &RankPlan, _: Generation) -> Result<Vec<FileLayout>, StorageError> {
         Err(no_files())
     }
 

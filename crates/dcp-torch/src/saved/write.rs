@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use dcp_storage::{OneFile, Piece, Pieces, PlacedChunk, StorageError, Written};
 use dcp_types::{
-    DictKey, Fqn, GlobalPlan, Metadata, Opaque, Rank, Segment, StatePath, TensorEntry, Tree, Value, WriteItem,
-    WriteWhat, unflatten,
+    DictKey, Fqn, Opaque, Outline, RankPlan, Segment, StatePath, TensorType, Tree, Value, WriteItem, WriteWhat,
+    unflatten,
 };
 
 use super::TorchSaveFormat;
@@ -14,31 +14,30 @@ use crate::archive::ArchiveWriter;
 use crate::object::{self, StateLeaf, pickle_state};
 
 impl OneFile for TorchSaveFormat {
-    fn place(&self, plan: &GlobalPlan, rank: Rank) -> Result<Vec<PlacedChunk>, StorageError> {
-        let places = places(plan);
-        let is_stored = |item: &WriteItem| item.what != WriteWhat::Value && !plan.ties().contains_key(&item.entry);
-        let chunks = plan.items_of(rank).into_iter().filter(is_stored);
-        let placed = |item: WriteItem| match places.get(&item.entry) {
-            Some(&tensor) => Ok(PlacedChunk { item, tensor }),
+    fn place(&self, plan: &RankPlan) -> Result<Vec<PlacedChunk>, StorageError> {
+        let (outline, places) = (plan.outline(), places(plan.outline()));
+        let is_stored = |item: &&WriteItem| item.what != WriteWhat::Value && !outline.ties().contains_key(&item.entry);
+        let chunks = plan.items().iter().filter(is_stored);
+        let placed = |item: &WriteItem| match places.get(&item.entry) {
+            Some(&tensor) => Ok(PlacedChunk { item: item.clone(), tensor }),
             None => Err(unsupported(format!("an item of entry {}, which is no tensor", item.entry))),
         };
         chunks.map(placed).collect()
     }
 
-    fn pieces<'a>(&self, plan: &'a GlobalPlan, written: &'a dyn Written) -> Result<Pieces<'a>, StorageError> {
-        let metadata = plan.metadata();
-        let values = values(metadata, written.values())?;
-        let keys: HashMap<usize, usize> = stored(plan).enumerate().map(|(key, (entry, _))| (entry, key)).collect();
+    fn pieces<'a>(&self, outline: &'a Outline, written: &'a dyn Written) -> Result<Pieces<'a>, StorageError> {
+        let values = values(outline, written.values())?;
+        let keys: HashMap<usize, usize> = stored(outline).enumerate().map(|(key, (entry, _))| (entry, key)).collect();
         let free = keys.len();
-        let tree = tree(metadata, |entry, tensor| match tensor {
+        let tree = tree(outline, |entry, tensor| match tensor {
             Some(tensor) => {
-                let key = *keys.get(plan.ties().get(&entry).unwrap_or(&entry))?;
+                let key = *keys.get(outline.ties().get(&entry).unwrap_or(&entry))?;
                 Some(StateLeaf::Tensor { dtype: tensor.dtype, shape: tensor.shape.dims(), key })
             }
             None => values.get(&entry).map(StateLeaf::Value),
         })?;
         let state = pickle_state(&tree, free).map_err(|fault| unsupported(fault.to_string()))?;
-        let (mut tensors, mut before, mut position) = (stored(plan).enumerate(), None, 0);
+        let (mut tensors, mut before, mut position) = (stored(outline).enumerate(), None, 0);
         let mut unfinished = Some((ArchiveWriter::storages_first(), state));
         Ok(Box::new(std::iter::from_fn(move || {
             let (mut archive, state) = unfinished.take()?;
@@ -62,8 +61,8 @@ impl OneFile for TorchSaveFormat {
 }
 
 /// Refuses a state whose places do not make one tree.
-pub(super) fn check(plan: &GlobalPlan) -> Result<(), StorageError> {
-    tree(plan.metadata(), |_, _| Some(())).map(drop)
+pub(super) fn check(outline: &Outline) -> Result<(), StorageError> {
+    tree(outline, |_, _| Some(())).map(drop)
 }
 
 /// A value on its way to the one pickle. With tensors in it, it becomes an archive first, in which those that share memory go on to.
@@ -81,28 +80,28 @@ pub(super) fn encode_value(fqn: &Fqn, value: &Value) -> Result<Bytes, StorageErr
 }
 
 /// The byte at which each tensor starts, by the number of its entry.
-fn places(plan: &GlobalPlan) -> HashMap<usize, u64> {
+fn places(outline: &Outline) -> HashMap<usize, u64> {
     let (mut archive, mut position) = (ArchiveWriter::storages_first(), 0);
-    let place = |(key, (entry, tensor)): (usize, (usize, &TensorEntry))| {
+    let place = |(key, (entry, tensor)): (usize, (usize, &TensorType))| {
         let start = position + archive.begin_storage(&key.to_string(), tensor.nbytes()).len() as u64;
         // How long what follows is does not depend on the checksum.
         archive.end_storage(0);
         position = start + tensor.nbytes();
         (entry, start)
     };
-    stored(plan).enumerate().map(place).collect()
+    stored(outline).enumerate().map(place).collect()
 }
 
 /// The tensors with the numbers of their entries, once under all their names. Each is a storage, whose key is its number among them.
-fn stored(plan: &GlobalPlan) -> impl Iterator<Item = (usize, &TensorEntry)> {
-    let tensors = plan.metadata().entries().enumerate();
+fn stored(outline: &Outline) -> impl Iterator<Item = (usize, &TensorType)> {
+    let tensors = outline.entries().enumerate();
     let tensors = tensors.filter_map(|(number, (_, entry))| Some((number, entry.as_tensor()?)));
-    tensors.filter(|(number, _)| !plan.ties().contains_key(number))
+    tensors.filter(|(number, _)| !outline.ties().contains_key(number))
 }
 
-fn values(metadata: &Metadata, encoded: &[(usize, Bytes)]) -> Result<HashMap<usize, Value>, StorageError> {
+fn values(outline: &Outline, encoded: &[(usize, Bytes)]) -> Result<HashMap<usize, Value>, StorageError> {
     let decode = |(entry, bytes): &(usize, Bytes)| {
-        let name = || metadata.entry(*entry).map_or("?".into(), |(fqn, _)| fqn.to_string());
+        let name = || outline.name(*entry);
         let value = Value::decode(bytes);
         Ok((*entry, value.map_err(|fault| unsupported(format!("{}: {fault}", name())))?))
     };
@@ -111,11 +110,11 @@ fn values(metadata: &Metadata, encoded: &[(usize, Bytes)]) -> Result<HashMap<usi
 
 /// The state with a leaf for each entry, which is made of its number, and of the tensor if it is one.
 fn tree<'m, L>(
-    metadata: &'m Metadata,
-    mut leaf: impl FnMut(usize, Option<&'m TensorEntry>) -> Option<L>,
+    outline: &'m Outline,
+    mut leaf: impl FnMut(usize, Option<&'m TensorType>) -> Option<L>,
 ) -> Result<Tree<L>, StorageError> {
-    let mut leaves = Vec::with_capacity(metadata.len());
-    for (number, (fqn, entry)) in metadata.entries().enumerate() {
+    let mut leaves = Vec::with_capacity(outline.len());
+    for (number, (fqn, entry)) in outline.entries().enumerate() {
         let leaf = leaf(number, entry.as_tensor())
             .ok_or_else(|| unsupported(format!("{fqn}, of which nothing was written")))?;
         leaves.push((below_root(&entry.path), leaf));

@@ -1,8 +1,10 @@
 //! Who writes what, for all ranks together.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use super::outline::Outline;
+use super::rank::{RankPlan, WriteItem};
 use crate::{Chunk, Chunks, EntryKind, Metadata, Rank, Region, TypesError};
 
 /// The plan of a save: what the checkpoint will hold, and which rank writes which part of it.
@@ -16,6 +18,7 @@ pub struct GlobalPlan {
     owners: Arc<[Owners]>,
     writers: Arc<Writers>,
     ties: BTreeMap<usize, usize>,
+    outline: OnceLock<Arc<Outline>>,
 }
 
 /// What follows from the metadata and the owners.
@@ -36,24 +39,6 @@ pub enum Owners {
     Replica(u64),
     /// For listed chunks: a rank for each.
     Each(Vec<Rank>),
-}
-
-/// One thing that a rank writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WriteItem {
-    /// The number of the entry in the metadata.
-    pub entry: usize,
-    /// What of it.
-    pub what: WriteWhat,
-}
-
-/// What of an entry is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WriteWhat {
-    /// A chunk of a tensor, and its size in bytes.
-    Chunk(Chunk, u64),
-    /// The value.
-    Value,
 }
 
 impl GlobalPlan {
@@ -84,7 +69,8 @@ impl GlobalPlan {
             }
         }
         let (owners, writers) = (owners.into(), Arc::new(Writers { named, grids }));
-        Ok(Self { metadata: Arc::new(metadata), owners, writers, ties: BTreeMap::new() })
+        let (metadata, ties) = (Arc::new(metadata), BTreeMap::new());
+        Ok(Self { metadata, owners, writers, ties, outline: OnceLock::new() })
     }
 
     /// The same plan, in which these entries are other names of these tensors: their memory is the same, and a format may store it once.
@@ -93,7 +79,7 @@ impl GlobalPlan {
     ///
     /// # Errors
     /// [`TypesError::Tied`] if two entries cannot be one tensor, or a name leads to a name that leads on.
-    pub fn with_ties(mut self, ties: BTreeMap<usize, usize>) -> Result<Self, TypesError> {
+    pub fn with_ties(self, ties: BTreeMap<usize, usize>) -> Result<Self, TypesError> {
         let tensor = |entry| self.metadata.entry(entry).and_then(|(_, entry)| entry.as_tensor());
         let is_one = |(name, of): &(&usize, &usize)| match (tensor(**name), tensor(**of)) {
             (Some(one), Some(other)) => one == other && name != of && !ties.contains_key(of),
@@ -103,8 +89,7 @@ impl GlobalPlan {
             let fqn = self.metadata.entry(*name).map_or("?".into(), |(fqn, _)| fqn.clone());
             return Err(TypesError::Tied(fqn));
         }
-        self.ties = ties;
-        Ok(self)
+        Ok(Self { ties, outline: OnceLock::new(), ..self })
     }
 
     /// The entries that are other names of tensors, with the entries of these.
@@ -117,6 +102,18 @@ impl GlobalPlan {
     #[must_use]
     pub fn metadata(&self) -> &Arc<Metadata> {
         &self.metadata
+    }
+
+    /// The same without how tensors are cut.
+    #[must_use]
+    pub fn outline(&self) -> &Arc<Outline> {
+        self.outline.get_or_init(|| Arc::new(Outline::of(&self.metadata, &self.ties)))
+    }
+
+    /// What one rank needs to know.
+    #[must_use]
+    pub fn of_rank(&self, rank: Rank) -> RankPlan {
+        RankPlan { rank, outline: Arc::clone(self.outline()), items: self.items_of(rank) }
     }
 
     /// Who writes the chunks of each entry.
@@ -141,25 +138,20 @@ impl GlobalPlan {
     /// Everything that a rank writes: chunks in the order of the entries, then values.
     #[must_use]
     pub fn items_of(&self, rank: Rank) -> Vec<WriteItem> {
-        let named = self.writers.named.get(&rank).map_or(&[][..], Vec::as_slice);
         let mut tensors = Vec::new();
         let mut values = Vec::new();
-        for &(number, chunk) in named {
+        for &(number, chunk) in self.named(rank) {
             let entry = number as usize;
             let Some((_, leaf)) = self.metadata.entry(entry) else { continue };
             let EntryKind::Tensor(tensor) = &leaf.kind else {
-                values.push(WriteItem { entry, what: WriteWhat::Value });
+                values.push(WriteItem::value(entry));
                 continue;
             };
             let region = match &tensor.chunks {
                 Chunks::List(list) => list.regions()[chunk as usize].clone(),
                 _ => Region::full(&tensor.shape),
             };
-            if !region.is_empty() {
-                let bytes = region.numel() * tensor.dtype.size();
-                let what = WriteWhat::Chunk(Chunk { region, number: chunk }, bytes);
-                tensors.push(WriteItem { entry, what });
-            }
+            tensors.extend(WriteItem::chunk(entry, tensor.dtype.size(), region, chunk));
         }
         for &number in &self.writers.grids {
             self.grid_items(number as usize, rank, &mut tensors);
@@ -168,6 +160,11 @@ impl GlobalPlan {
         tensors.sort_by_key(|item| item.entry);
         tensors.append(&mut values);
         tensors
+    }
+
+    /// What a rank writes by name: entries and chunks, ascending.
+    pub(super) fn named(&self, rank: Rank) -> &[(u32, u32)] {
+        self.writers.named.get(&rank).map_or(&[], Vec::as_slice)
     }
 
     /// The same plan with every chunk listed and given to a rank by name.
@@ -200,10 +197,8 @@ impl GlobalPlan {
     fn grid_items(&self, entry: usize, rank: Rank, items: &mut Vec<WriteItem>) {
         let Some(tensor) = self.metadata.entry(entry).and_then(|(_, leaf)| leaf.as_tensor()) else { return };
         let (Chunks::Grid(grid), Owners::Replica(replica)) = (&tensor.chunks, &self.owners[entry]) else { return };
-        items.extend(grid.regions_in_replica(rank, *replica).into_iter().map(|region| {
-            let bytes = region.numel() * tensor.dtype.size();
-            WriteItem { entry, what: WriteWhat::Chunk(Chunk { region, number: 0 }, bytes) }
-        }));
+        let chunk = |region| WriteItem::chunk(entry, tensor.dtype.size(), region, 0);
+        items.extend(grid.regions_in_replica(rank, *replica).into_iter().filter_map(chunk));
     }
 }
 

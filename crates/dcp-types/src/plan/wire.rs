@@ -14,18 +14,18 @@ use crate::{
 /// An unknown field is refused: to skip it, a decoder follows its nesting, and may run out of stack.
 ///
 /// The list is owned where it is read, and borrowed where it is written: it can have millions of regions.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WirePlan<L> {
-    meshes: Vec<Arc<DeviceMesh>>,
-    entries: Vec<WireEntry<L>>,
+pub(super) struct WirePlan<L> {
+    pub(super) meshes: Vec<Arc<DeviceMesh>>,
+    pub(super) entries: Vec<WireEntry<L>>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireEntry<L>(StatePath, WireKind<L>);
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct WireEntry<L>(pub(super) StatePath, pub(super) WireKind<L>);
 
-#[derive(Serialize, Deserialize)]
-enum WireKind<L> {
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum WireKind<L> {
     #[serde(rename = "t")]
     Tensor(DType, Shape, WireChunks<L>),
     #[serde(rename = "v")]
@@ -34,8 +34,8 @@ enum WireKind<L> {
     Object(Rank),
 }
 
-#[derive(Serialize, Deserialize)]
-enum WireChunks<L> {
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum WireChunks<L> {
     #[serde(rename = "w")]
     Whole(Rank),
     /// Number of the mesh, placements, replica that writes.
@@ -59,14 +59,26 @@ impl Serialize for Listing<'_> {
 
 impl Serialize for GlobalPlan {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut meshes: Vec<Arc<DeviceMesh>> = Vec::new();
-        let entries = self.metadata().entries().zip(self.owners());
-        let entries = entries.map(|((_, entry), owners)| wire_entry(entry, owners, &mut meshes)).collect();
-        WirePlan { entries, meshes }.serialize(serializer)
+        WirePlan::of(self, |list, ranks| Listing(list.regions(), ranks)).serialize(serializer)
     }
 }
 
-fn wire_entry<'p>(entry: &'p Entry, owners: &'p Owners, meshes: &mut Vec<Arc<DeviceMesh>>) -> WireEntry<Listing<'p>> {
+impl<L> WirePlan<L> {
+    /// Of a plan, with something in place of listed chunks.
+    pub(super) fn of<'p>(plan: &'p GlobalPlan, listed: impl Fn(&'p ChunkList, &'p [Rank]) -> L) -> Self {
+        let mut meshes: Vec<Arc<DeviceMesh>> = Vec::new();
+        let entries = plan.metadata().entries().zip(plan.owners());
+        let entries = entries.map(|((_, entry), owners)| wire_entry(entry, owners, &mut meshes, &listed)).collect();
+        Self { meshes, entries }
+    }
+}
+
+fn wire_entry<'p, L>(
+    entry: &'p Entry,
+    owners: &'p Owners,
+    meshes: &mut Vec<Arc<DeviceMesh>>,
+    listed: impl Fn(&'p ChunkList, &'p [Rank]) -> L,
+) -> WireEntry<L> {
     let one = || if let Owners::One(rank) = owners { *rank } else { 0 };
     let kind = match &entry.kind {
         EntryKind::Value => WireKind::Value(one()),
@@ -76,7 +88,7 @@ fn wire_entry<'p>(entry: &'p Entry, owners: &'p Owners, meshes: &mut Vec<Arc<Dev
                 (Chunks::Grid(grid), Owners::Replica(replica)) => {
                     WireChunks::Grid(mesh_number(grid.mesh(), meshes), grid.placements().to_vec(), *replica)
                 }
-                (Chunks::List(list), Owners::Each(ranks)) => WireChunks::List(Listing(list.regions(), ranks)),
+                (Chunks::List(list), Owners::Each(ranks)) => WireChunks::List(listed(list, ranks)),
                 _ => WireChunks::Whole(one()),
             };
             WireKind::Tensor(tensor.dtype, tensor.shape.clone(), chunks)
@@ -127,11 +139,7 @@ fn chunks_of(
     Ok(match wire {
         WireChunks::Whole(rank) => (Chunks::Whole, Owners::One(rank)),
         WireChunks::Grid(mesh, placements, replica) => {
-            let mesh = meshes
-                .get(mesh as usize)
-                .ok_or_else(|| TypesError::Mesh(format!("number {mesh} of {} meshes", meshes.len())))?;
-            let grid = ShardGrid::new(shape.clone(), Arc::clone(mesh), placements)?;
-            (Chunks::Grid(grid), Owners::Replica(replica))
+            (Chunks::Grid(grid(mesh, placements, shape, meshes)?), Owners::Replica(replica))
         }
         WireChunks::List(listed) => {
             let (regions, ranks): (Vec<_>, Vec<_>) = listed.into_iter().unzip();
@@ -141,4 +149,17 @@ fn chunks_of(
             (Chunks::List(ChunkList::new(shape, regions)?), Owners::Each(ranks))
         }
     })
+}
+
+/// The shards of a tensor over the mesh of this number.
+pub(super) fn grid(
+    mesh: u32,
+    placements: Vec<Placement>,
+    shape: &Shape,
+    meshes: &[Arc<DeviceMesh>],
+) -> Result<ShardGrid, TypesError> {
+    let mesh = meshes
+        .get(mesh as usize)
+        .ok_or_else(|| TypesError::Mesh(format!("number {mesh} of {} meshes", meshes.len())))?;
+    ShardGrid::new(shape.clone(), Arc::clone(mesh), placements)
 }

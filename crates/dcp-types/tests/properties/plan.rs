@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use dcp_types::{Chunk, ChunkList, EntryKind, GlobalPlan, Rank, Region, WriteWhat, strategies};
+use dcp_types::{
+    Chunk, ChunkList, Chunks, CommonPlan, EntryKind, GlobalPlan, OwnChunks, Rank, Region, TypesError, WriteWhat,
+    strategies,
+};
 use proptest::prelude::*;
 
 const WORLD: u32 = 16;
@@ -28,6 +31,46 @@ proptest! {
         let decoded: GlobalPlan = rmp_serde::from_slice(&encoded).expect("decodes");
         prop_assert_eq!(&decoded, &plan);
         prop_assert_eq!(rmp_serde::to_vec(&decoded).expect("encodes"), encoded);
+    }
+
+    #[test]
+    fn what_is_sent_to_a_rank_is_its_plan(plan in strategies::global_plans(WORLD)) {
+        for plan in [plan.expand().expect("tiles"), plan] {
+            let common = rmp_serde::to_vec(&plan.common()).expect("encodes");
+            for rank in 0..WORLD + 1 {
+                let own = rmp_serde::to_vec(&plan.own_chunks(rank)).expect("encodes");
+                let common: CommonPlan = rmp_serde::from_slice(&common).expect("decodes");
+                let own: OwnChunks = rmp_serde::from_slice(&own).expect("decodes");
+                prop_assert!(plan.lists_chunks() || own == OwnChunks::default());
+                let received = common.for_rank(rank, own).expect("fits");
+                prop_assert_eq!(&received, &plan.of_rank(rank));
+                prop_assert_eq!((received.rank(), received.items()), (rank, &plan.items_of(rank)[..]));
+            }
+        }
+    }
+
+    #[test]
+    fn chunks_of_another_plan_are_refused(plan in strategies::global_plans(WORLD), rank in 0..WORLD) {
+        let common = || rmp_serde::to_vec(&plan.common()).expect("encodes");
+        let common = || rmp_serde::from_slice::<CommonPlan>(&common()).expect("decodes");
+        let entries = plan.metadata().len();
+        let chunk = |entry: usize, extents: Vec<u64>| {
+            let region = Region::new(vec![0; extents.len()], extents).expect("a region");
+            rmp_serde::from_slice(&rmp_serde::to_vec(&[(entry as u32, 0u32, region)]).expect("encodes")).expect("decodes")
+        };
+        let beyond = common().for_rank(rank, chunk(entries, vec![1]));
+        prop_assert!(matches!(beyond, Err(TypesError::Owners(_))), "{:?}", beyond);
+        for (number, (_, entry)) in plan.metadata().entries().enumerate() {
+            let dims = entry.as_tensor().map_or(Vec::new(), |tensor| tensor.shape.dims().to_vec());
+            let is_listed = entry.as_tensor().is_some_and(|tensor| matches!(tensor.chunks, Chunks::List(_)));
+            let refused = common().for_rank(rank, chunk(number, dims.iter().map(|extent| extent + 1).chain([1]).collect()));
+            let is_right = match refused {
+                Err(TypesError::OutOfBounds { .. }) => is_listed,
+                Err(TypesError::Owners(_)) => !is_listed,
+                _ => false,
+            };
+            prop_assert!(is_right);
+        }
     }
 
     #[test]

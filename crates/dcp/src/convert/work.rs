@@ -41,8 +41,9 @@ pub(super) fn write(
             if origin.go_on().is_err() {
                 return Ok(None);
             }
-            let source = RankSource::new(origin, plan.items_of(rank));
-            match save.write_data(plan, rank, &source, &io).await {
+            let own = plan.of_rank(rank);
+            let source = RankSource::new(origin, own.items().to_vec());
+            match save.write_data(&own, &source, &io).await {
                 Ok(result) => Ok(Some((rank, result))),
                 Err(error) => {
                     first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);

@@ -1,23 +1,25 @@
 //! Saving.
 
 mod declare;
+mod sent;
 
-use std::collections::BTreeMap;
+use std::cell::OnceCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use dcp_collective::{Collective, CollectiveError, Exchange};
+use dcp_collective::{Collective, CollectiveError, Exchange, Progress};
 use dcp_default_planner::DefaultSavePlanner;
-use dcp_planner::{PlanContext, PlanError, SavePlanner};
+use dcp_planner::{PlanContext, SavePlanner};
 use dcp_stateful::Stateful;
 use dcp_storage::{
     ComposedWriter, Format, Io, SaveToken, StorageError, StorageWriter, WriteReport, WriteResult, WriteSource,
 };
-use dcp_types::{Digest, FlatState, GlobalPlan, Rank, Source, StateDict, WriteItem, flatten_state};
+use dcp_types::{Digest, FlatState, GlobalPlan, Rank, RankPlan, Source, StateDict, WriteItem, flatten_state};
 use serde::{Deserialize, Serialize};
 
 use self::declare::PlanKey;
+use self::sent::Parcels;
 use crate::group::{Group, Members};
 use crate::{Error, Location, SaveReport, formats};
 
@@ -50,12 +52,21 @@ pub struct Saver<'a> {
 struct Kept {
     /// Stands for what all ranks declared.
     key: PlanKey,
-    /// As the planner made it; known to the coordinator alone.
-    made: Option<GlobalPlan>,
-    /// As the writer prepared it.
-    plan: Arc<GlobalPlan>,
-    /// Of that, so that ranks can tell whether they have the same.
+    /// Known to the coordinator alone.
+    whole: Option<Whole>,
+    /// What this rank writes.
+    own: Arc<RankPlan>,
+    /// Of the whole plan, so that ranks can tell whether theirs are parts of the same.
     digest: Digest,
+}
+
+/// A plan for all ranks.
+#[derive(Clone)]
+struct Whole {
+    /// As the planner made it.
+    made: GlobalPlan,
+    /// As the writer prepared it.
+    prepared: GlobalPlan,
 }
 
 impl Default for Saver<'_> {
@@ -185,8 +196,8 @@ impl<'a> Saver<'a> {
             let (declared, reuse) = planned?;
             let Some((writer, flat, io)) = &ready else { unreachable!("every rank has taken the first step") };
             let saving = Saving { saver: self, writer: writer.get(), io, flat, ctx };
-            let (token, plan) = saving.plan(exchange, declared, reuse.and_then(|key| Some((key, kept?))))?;
-            let ranks = saving.write(exchange, members, &token, &plan)?;
+            let (token, told) = saving.plan(exchange, members, declared, reuse.and_then(|key| Some((key, kept?))))?;
+            let ranks = saving.write(exchange, members, &token, told)?;
             Ok(SaveReport { ranks, plan_reused: reuse.is_some(), elapsed: start.elapsed() })
         })
     }
@@ -230,17 +241,36 @@ struct Saving<'s, 'f> {
     ctx: &'s PlanContext,
 }
 
-/// A plan as it is sent. It says nothing of its ties, which go beside it.
-type SentPlan = (GlobalPlan, BTreeMap<usize, usize>);
-
 /// What the coordinator tells everybody after planning.
 #[derive(Serialize, Deserialize)]
 struct Announcement {
     token: SaveToken,
-    /// Encoded: all go by the digest of these bytes, and none has to make them again. `None` if everybody has it from the last save.
-    plan: Option<Bytes>,
     /// What the plan is kept under.
     key: PlanKey,
+    /// `None` if everybody has the plan from the last save.
+    plan: Option<NewPlan>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NewPlan {
+    digest: Digest,
+    /// Encoded: the same for all ranks, and encoded once.
+    common: Bytes,
+    /// Whether every rank gets chunks of its own in the next step.
+    lists_chunks: bool,
+}
+
+/// What a rank was told of the plan.
+struct Told {
+    key: PlanKey,
+    /// On the coordinator.
+    whole: Option<Whole>,
+    plan: ToldPlan,
+}
+
+enum ToldPlan {
+    Kept(Arc<Kept>),
+    New { digest: Digest, common: Bytes, chunks: Option<Bytes> },
 }
 
 impl Saving<'_, '_> {
@@ -248,51 +278,63 @@ impl Saving<'_, '_> {
     fn plan(
         &self,
         exchange: &mut Exchange<'_>,
+        members: &Members,
         declared: Option<declare::AllDeclared>,
         reuse: Option<(PlanKey, Arc<Kept>)>,
-    ) -> Result<(SaveToken, Arc<GlobalPlan>), Error> {
+    ) -> Result<(SaveToken, Told), Error> {
         let mut started = None;
+        let told = self.announce(exchange, members, declared, reuse, &mut started);
+        told.inspect_err(|error| {
+            if let Some(token) = &started {
+                // Some ranks may have been told to write.
+                self.abort(token, error, false);
+            }
+        })
+    }
+
+    fn announce(
+        &self,
+        exchange: &mut Exchange<'_>,
+        members: &Members,
+        declared: Option<declare::AllDeclared>,
+        reuse: Option<(PlanKey, Arc<Kept>)>,
+        started: &mut Option<SaveToken>,
+    ) -> Result<(SaveToken, Told), Error> {
+        let (mut whole, mut all_chunks) = (None, None);
         let announced = exchange.broadcast("plan", |_| {
             let (made, key) = match (declared, &reuse) {
                 (Some(declared), _) => (self.saver.planner.global_plan(&declared.groups, self.ctx)?, declared.key),
-                (None, Some((key, kept))) => match &kept.made {
-                    Some(made) => (made.clone(), *key),
+                (None, Some((key, kept))) => match &kept.whole {
+                    Some(whole) => (whole.made.clone(), *key),
                     None => unreachable!("the coordinator of the last save is that of this one"),
                 },
                 (None, None) => unreachable!("the coordinator has all declarations, or need not have them"),
             };
             // It may be another writer than that of the last save.
-            let plan = self.writer.prepare_global_plan(made.clone())?;
-            let known = reuse.as_ref().is_some_and(|(_, kept)| *kept.plan == plan);
-            let encode =
-                || rmp_serde::to_vec(&(&plan, plan.ties())).map_err(|fault| PlanError::custom(fault.to_string()));
-            let sent = if known { None } else { Some(encode()?.into()) };
-            let token = self.io.block_on(self.writer.begin(&self.ctx.ranks))?;
-            started = Some((token.clone(), made, plan));
-            Ok::<_, Error>(Announcement { token, plan: sent, key })
-        });
-        let Announcement { token, plan, key } = announced.map_err(|error| {
-            let error = Error::from(error);
-            if let Some((token, ..)) = &started {
-                // Some ranks may have been told to write.
-                self.abort(token, &error, false);
-            }
-            error
+            let prepared = self.writer.prepare_global_plan(made.clone())?;
+            let is_known = |kept: &Kept| kept.whole.as_ref().is_some_and(|whole| whole.prepared == prepared);
+            let plan = if reuse.as_ref().is_some_and(|(_, kept)| is_known(kept)) {
+                None
+            } else {
+                let parcels = Parcels::of(&prepared, &members.labels)?;
+                let (digest, lists_chunks) = (parcels.digest()?, parcels.chunks.is_some());
+                all_chunks = parcels.chunks;
+                Some(NewPlan { digest, common: parcels.common, lists_chunks })
+            };
+            let token = started.insert(self.io.block_on(self.writer.begin(&self.ctx.ranks))?).clone();
+            whole = Some(Whole { made, prepared });
+            Ok::<_, Error>(Announcement { token, key, plan })
         })?;
-        let (made, prepared) = started.map(|(_, made, plan)| (made, plan)).unzip();
-        let (plan, digest) = match (plan, prepared, reuse) {
-            (Some(sent), Some(plan), _) => (Arc::new(plan), Digest::of(&sent)),
-            (Some(sent), None, _) => {
-                let (plan, ties): SentPlan =
-                    rmp_serde::from_slice(&sent).map_err(|fault| PlanError::custom(fault.to_string()))?;
-                (Arc::new(plan.with_ties(ties)?), Digest::of(&sent))
+        let plan = match (announced.plan, reuse) {
+            (Some(NewPlan { digest, common, lists_chunks }), _) => {
+                let own = |_: &Progress| Ok::<_, Error>(all_chunks.take().unwrap_or_default());
+                let chunks = if lists_chunks { Some(exchange.scatter("chunks", own)?) } else { None };
+                ToldPlan::New { digest, common, chunks }
             }
-            (None, _, Some((_, kept))) => (Arc::clone(&kept.plan), kept.digest),
-            (None, _, None) => unreachable!("every rank has said that it has this plan"),
+            (None, Some((_, kept))) => ToldPlan::Kept(kept),
+            (None, None) => unreachable!("every rank has said that it has this plan"),
         };
-        let kept = Kept { key, made, plan: Arc::clone(&plan), digest };
-        *self.saver.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(kept));
-        Ok((token, plan))
+        Ok((announced.token, Told { key: announced.key, whole, plan }))
     }
 
     /// Writes on every rank; commits on the coordinator.
@@ -301,22 +343,28 @@ impl Saving<'_, '_> {
         exchange: &mut Exchange<'_>,
         members: &Members,
         token: &SaveToken,
-        plan: &GlobalPlan,
+        told: Told,
     ) -> Result<Vec<(Rank, WriteReport)>, Error> {
-        let local = |progress: &dcp_collective::Progress| {
-            self.saver.planner.finish_plan(plan, self.ctx)?;
-            let source = Resolver { planner: &*self.saver.planner, plan, flat: self.flat, ctx: self.ctx };
+        let kept = OnceCell::new();
+        let local = |progress: &Progress| {
+            let told = self.keep(told)?;
+            let own = &kept.get_or_init(|| told).own;
+            self.saver.planner.finish_plan(own, self.ctx)?;
+            let source = Resolver { planner: &*self.saver.planner, plan: own, flat: self.flat, ctx: self.ctx };
             let advance = |bytes| progress.advance(bytes);
             let io = self.io.clone().with_progress(&advance);
-            Ok(io.block_on(self.writer.write_data(token, plan, self.ctx.rank, &source, &io))?)
+            Ok(io.block_on(self.writer.write_data(token, own, &source, &io))?)
         };
         let mut all_wrote = false;
-        let commit = |results: Vec<WriteResult>, progress: &dcp_collective::Progress| {
+        let commit = |results: Vec<WriteResult>, progress: &Progress| {
             all_wrote = true;
+            let Some(whole) = kept.get().and_then(|kept| kept.whole.as_ref()) else {
+                unreachable!("the coordinator has made the plan")
+            };
             let results: Vec<_> = members.labels.iter().copied().zip(results).collect();
             let advance = |bytes| progress.advance(bytes);
             let io = self.io.clone().with_progress(&advance);
-            io.block_on(self.writer.finish(token, plan, &results, &io))?;
+            io.block_on(self.writer.finish(token, &whole.prepared, &results, &io))?;
             Ok::<_, Error>(results.into_iter().map(|(rank, result)| (rank, result.report)).collect())
         };
         exchange.all_reduce("write", local, commit).map_err(|error| {
@@ -325,6 +373,21 @@ impl Saving<'_, '_> {
             self.abort(token, &error, stopped);
             error
         })
+    }
+
+    /// Understands what this rank was told, and keeps it for the next save.
+    fn keep(&self, Told { key, whole, plan }: Told) -> Result<Arc<Kept>, Error> {
+        let rank = self.ctx.rank;
+        let (own, digest) = match (plan, &whole) {
+            (ToldPlan::Kept(kept), _) => (Arc::clone(&kept.own), kept.digest),
+            (ToldPlan::New { digest, .. }, Some(whole)) => (Arc::new(whole.prepared.of_rank(rank)), digest),
+            (ToldPlan::New { digest, common, chunks }, None) => {
+                (Arc::new(sent::open(rank, &common, chunks.as_ref())?), digest)
+            }
+        };
+        let kept = Arc::new(Kept { key, whole, own, digest });
+        *self.saver.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&kept));
+        Ok(kept)
     }
 
     /// Removes what a failed save has written. What cannot be removed now, a later save removes.
@@ -352,7 +415,7 @@ fn ended_everywhere(error: &Error) -> bool {
 /// A planner and a state as the source of a writer.
 struct Resolver<'s, 'f> {
     planner: &'s dyn SavePlanner,
-    plan: &'s GlobalPlan,
+    plan: &'s RankPlan,
     flat: &'s FlatState<'f>,
     ctx: &'s PlanContext,
 }
@@ -360,7 +423,7 @@ struct Resolver<'s, 'f> {
 impl WriteSource for Resolver<'_, '_> {
     fn source(&self, item: &WriteItem) -> Result<Source<'_>, StorageError> {
         self.planner.resolve(item, self.plan, self.flat, self.ctx).map_err(|error| {
-            let fqn = self.plan.metadata().entry(item.entry).map_or("?".into(), |(fqn, _)| fqn.clone());
+            let fqn = self.plan.outline().name(item.entry);
             StorageError::NoSource { fqn, source: Box::new(error) }
         })
     }

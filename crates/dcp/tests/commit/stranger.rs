@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dcp::{Cleaner, ComposedWriter, Converter, Format, LocalStore, Opener, StorageError, Store};
 use dcp_storage::conformance::{Fault, FaultStore, Faults, block_on};
 use dcp_storage::{Ask, FileLayout, Generation, OpenedCheckpoint, Precondition, StorePath, Strictness, WrittenFile};
-use dcp_types::{GlobalPlan, Rank};
+use dcp_types::{GlobalPlan, Rank, RankPlan};
 
 use super::support::{DAY, Place, data_name, everything, path, save, save_through, storage_error};
 use crate::kind::{INDEX, Kind};
@@ -35,8 +35,8 @@ impl Format for Stranger {
         path(STRANGE)
     }
 
-    fn lay_out(&self, plan: &GlobalPlan, rank: Rank, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
-        self.0.lay_out(plan, rank, generation)
+    fn lay_out(&self, plan: &RankPlan, generation: Generation) -> Result<Vec<FileLayout>, StorageError> {
+        self.0.lay_out(plan, generation)
     }
 
     fn summarise(&self, files: &[WrittenFile]) -> Result<Bytes, StorageError> {

@@ -28,7 +28,7 @@ impl Zombie {
 
     pub(crate) fn write(&mut self, rank: u32) {
         let io = Io::new().expect("threads");
-        let written = block_on(self.writer.write_data(&self.token, &self.plan, rank, &Groans, &io));
+        let written = block_on(self.writer.write_data(&self.token, &self.plan.of_rank(rank), &Groans, &io));
         self.results.push((rank, written.expect("written")));
     }
 

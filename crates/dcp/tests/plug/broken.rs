@@ -15,8 +15,8 @@ use dcp_storage::{
     WriteReport, WriteResult, WriteSource,
 };
 use dcp_types::{
-    DType, DataError, Dest, Digest, GlobalPlan, OwnedTensor, Rank, RankSet, ReadItem, ReadWhat, Region, Shape, Source,
-    ViewMut, WriteItem, WriteWhat,
+    DType, DataError, Dest, Digest, GlobalPlan, OwnedTensor, Rank, RankPlan, RankSet, ReadItem, ReadWhat, Region,
+    Shape, Source, ViewMut, WriteItem, WriteWhat,
 };
 
 #[test]
@@ -137,6 +137,8 @@ struct Broken {
 /// What the defects need to go wrong.
 #[derive(Default)]
 struct Shared {
+    /// Of the last save.
+    plan: Option<GlobalPlan>,
     results: HashMap<Vec<u8>, Vec<(Rank, WriteResult)>>,
     begun: bool,
     writing: usize,
@@ -214,11 +216,16 @@ impl StorageWriter for BrokenWriter {
         Ok(token)
     }
 
+    fn prepare_global_plan(&self, plan: GlobalPlan) -> Result<GlobalPlan, StorageError> {
+        let plan = self.inner.prepare_global_plan(plan)?;
+        self.shared().plan = Some(plan.clone());
+        Ok(plan)
+    }
+
     async fn write_data(
         &self,
         token: &SaveToken,
-        plan: &GlobalPlan,
-        rank: Rank,
+        plan: &RankPlan,
         source: &dyn WriteSource,
         io: &Io<'_>,
     ) -> Result<WriteResult, StorageError> {
@@ -229,8 +236,8 @@ impl StorageWriter for BrokenWriter {
                 return Err(StorageError::NotFound { location: "here".into(), path: path("turn") });
             }
         }
-        let source = BrokenSource { defect: self.defect, rank, plan, inner: source };
-        let written = self.inner.write_data(token, plan, rank, &source, io).await;
+        let source = BrokenSource { defect: self.defect, plan, inner: source };
+        let written = self.inner.write_data(token, plan, &source, io).await;
         if self.defect == Defect::LetsRanksWriteInTurn {
             self.shared().writing -= 1;
         }
@@ -241,11 +248,12 @@ impl StorageWriter for BrokenWriter {
                 let results = {
                     let mut shared = self.shared();
                     let results = shared.results.entry(token.0.to_vec()).or_default();
-                    results.push((rank, result.clone()));
+                    results.push((plan.rank(), result.clone()));
                     results.clone()
                 };
-                if self.defect == Defect::PublishesEarly && results.len() == 3 {
-                    self.inner.finish(token, plan, &results, io).await?;
+                let whole = self.shared().plan.clone();
+                if let (Defect::PublishesEarly, 3, Some(plan)) = (self.defect, results.len(), whole) {
+                    self.inner.finish(token, &plan, &results, io).await?;
                 }
             }
             _ => {}
@@ -281,8 +289,7 @@ impl StorageWriter for BrokenWriter {
 
 struct BrokenSource<'a> {
     defect: Defect,
-    rank: Rank,
-    plan: &'a GlobalPlan,
+    plan: &'a RankPlan,
     inner: &'a dyn WriteSource,
 }
 
@@ -294,9 +301,9 @@ impl WriteSource for BrokenSource<'_> {
             return Ok(if self.defect == Defect::LosesValues { Source::Value(lost()) } else { value });
         };
         let zeros = || Source::Bytes(vec![0; *length as usize].into());
-        debug_assert!(self.plan.metadata().entry(item.entry).is_some());
+        debug_assert!(self.plan.outline().entry(item.entry).is_some());
         match (self.defect, self.inner.source(item)) {
-            (Defect::LosesTheDataOfARank, Ok(_)) if self.rank == 1 => Ok(zeros()),
+            (Defect::LosesTheDataOfARank, Ok(_)) if self.plan.rank() == 1 => Ok(zeros()),
             (Defect::WritesZerosForFailedSources, Err(_)) => Ok(zeros()),
             (Defect::FillsUpShortSources, Ok(Source::View(view))) if view.nbytes() != *length => Ok(zeros()),
             (_, source) => source,

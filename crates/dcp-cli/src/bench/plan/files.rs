@@ -20,7 +20,7 @@ pub(super) fn summaries(
     let mut summaries = Vec::with_capacity(ranks as usize);
     for start in (0..ranks).step_by(AT_A_TIME as usize) {
         let ranks = (start..ranks.min(start + AT_A_TIME)).collect();
-        let lay_out = |rank| Ok((rank, format.lay_out(plan, rank, 0).map_err(Error::from)?));
+        let lay_out = |rank| Ok((rank, format.lay_out(&plan.of_rank(rank), 0).map_err(Error::from)?));
         let layouts = phases.time(phase::LAYOUTS, || for_each_rank(ranks, lay_out))?;
         summaries.append(&mut for_each_rank(layouts, |(rank, layouts)| {
             let files: Vec<_> = layouts.into_iter().map(written).collect();

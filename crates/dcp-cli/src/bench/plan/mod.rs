@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use dcp::crates::dcp_planner::{PlanContext, PlanError};
 use dcp::crates::dcp_storage::Io;
-use dcp::crates::dcp_types::{GlobalPlan, RankSet};
+use dcp::crates::dcp_types::{CommonPlan, GlobalPlan, RankSet};
 use dcp::{
     ComposedReader, DefaultSavePlanner, Error, Format, MemoryStore, Metadata, NativeFormat, Precondition, SavePlanner,
     StorageReader, Store,
@@ -71,7 +71,7 @@ fn measure(model: &Model, load_ranks: u32) -> Result<Report, Failure> {
     Ok(Report { ranks, tensors, explicit, shards, phases, index_bytes, plan_bytes, reads, peak_bytes: peak_bytes() })
 }
 
-/// The plan of the save as every rank gets it from the coordinator, and its size on the way.
+/// The plan of the save, and how many bytes of it a rank is sent at most.
 fn save_plan(model: &Model, phases: &mut Phases) -> Result<(GlobalPlan, u64), Failure> {
     let planner = DefaultSavePlanner::new();
     let ranks: RankSet = (0..model.ranks()).collect();
@@ -79,11 +79,21 @@ fn save_plan(model: &Model, phases: &mut Phases) -> Result<(GlobalPlan, u64), Fa
     let declared = declaring::declared(model, &planner, &ctx, phases)?;
     let plan = phases.time(phase::GLOBAL, || planner.global_plan(&declared, &ctx(0))).map_err(Error::from)?;
     drop(declared);
-    phases.time(phase::EXCHANGE, || {
-        let fault = |fault: &dyn std::fmt::Display| Error::from(PlanError::custom(fault.to_string()));
-        let sent = rmp_serde::to_vec(&plan).map_err(|error| fault(&error))?;
-        drop(plan);
-        let received = rmp_serde::from_slice(&sent).map_err(|error| fault(&error))?;
-        Ok((received, sent.len() as u64))
-    })
+    let sent = phases.time(phase::EXCHANGE, || sent(&plan, model.ranks()))?;
+    Ok((plan, sent))
+}
+
+/// Encodes what every rank is sent, and opens what the last one gets, as all would do at one time.
+fn sent(plan: &GlobalPlan, ranks: u32) -> Result<u64, Failure> {
+    let fault = |fault: &dyn std::fmt::Display| Error::from(PlanError::custom(fault.to_string()));
+    let common = rmp_serde::to_vec(&plan.common()).map_err(|error| fault(&error))?;
+    let own = |rank| rmp_serde::to_vec(&plan.own_chunks(rank)).map_err(|error| fault(&error));
+    let own = (0..ranks).map(own).collect::<Result<Vec<_>, _>>()?;
+    let most = own.iter().map(Vec::len).max().unwrap_or(0);
+    if let (Some(chunks), rank) = (own.last(), ranks - 1) {
+        let received: CommonPlan = rmp_serde::from_slice(&common).map_err(|error| fault(&error))?;
+        let chunks = rmp_serde::from_slice(chunks).map_err(|error| fault(&error))?;
+        received.for_rank(rank, chunks)?;
+    }
+    Ok((common.len() + most) as u64)
 }

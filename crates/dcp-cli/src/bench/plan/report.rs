@@ -20,6 +20,7 @@ pub(super) struct Report {
     pub(super) shards: u64,
     pub(super) phases: Phases,
     pub(super) index_bytes: u64,
+    /// What a rank is sent of the plan, at most.
     pub(super) plan_bytes: u64,
     /// How many reads the load plan has.
     pub(super) reads: u64,
@@ -33,7 +34,7 @@ impl Report {
         let (ranks, tensors) = (units::count(ranks, "rank"), units::count(tensors, "tensor"));
         writeln!(out, "{ranks}, {tensors} {how}: {}; all ranks in one process", units::count(self.shards, "shard"))?;
         let size = |name| match name {
-            phase::EXCHANGE => format!("plan {}", units::bytes(self.plan_bytes)),
+            phase::EXCHANGE => format!("{} of the plan for each rank", units::bytes(self.plan_bytes)),
             phase::WRITTEN => units::bytes(self.index_bytes),
             phase::LOAD => format!("of one rank, {}", units::count(self.reads, "read")),
             _ => String::new(),

@@ -217,7 +217,7 @@ impl<'p> Saving<'p> {
 
     pub(super) async fn written(&self, rank: Rank, source: &dyn WriteSource) -> Result<WriteResult, StorageError> {
         let writer = self.plug.writer(self.overwrite);
-        writer.write_data(&self.token, &self.plan, rank, source, &io()?).await
+        writer.write_data(&self.token, &self.plan.of_rank(rank), source, &io()?).await
     }
 
     pub(super) async fn write_all(&mut self) -> Result<(), StorageError> {

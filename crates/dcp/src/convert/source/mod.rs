@@ -69,7 +69,7 @@ impl<'a> RankSource<'a> {
 impl WriteSource for RankSource<'_> {
     fn source(&self, item: &WriteItem) -> Result<Source<'_>, StorageError> {
         let origin = self.origin;
-        let fqn = || origin.planned.plan.metadata().entry(item.entry).map_or("?".into(), |(fqn, _)| fqn.clone());
+        let fqn = || origin.planned.plan.outline().name(item.entry);
         let opened = origin.go_on().and_then(|()| match &item.what {
             WriteWhat::Value => origin.value(item.entry),
             WriteWhat::Chunk(_, bytes) if *bytes <= origin.short() => {
@@ -136,7 +136,7 @@ impl Origin<'_> {
 
     /// What a chunk of the plan is in the source.
     fn wanted(&self, entry: usize, region: &Region) -> Result<Wanted<'_>, DataError> {
-        let of_plan = self.planned.plan.metadata().entry(entry).and_then(|(_, entry)| entry.as_tensor());
+        let of_plan = self.planned.plan.outline().tensor(entry);
         let number = self.planned.origins[entry];
         let stored = self.checkpoint.metadata().entry(number).and_then(|(_, entry)| entry.as_tensor());
         let (of_plan, stored) = of_plan.zip(stored).ok_or("it is no tensor")?;
