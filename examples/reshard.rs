@@ -54,12 +54,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rows_then_columns = spec([4, 2], [Placement::Shard(0), Placement::Shard(1)])?;
     for (rank, outcome) in ThreadGroup::run(8, |rank| save(&rank, &rows_then_columns, &place)).into_iter().enumerate() {
         let report = outcome.expect("no rank panics")?;
-        println!("rank {rank} wrote {} bytes", report.ranks[rank].1.data);
+        println!("rank {rank} wrote {} bytes", report.own.data);
     }
 
     let columns_then_rows = spec([2, 3], [Placement::Shard(1), Placement::Shard(0)])?;
     for (rank, outcome) in ThreadGroup::run(6, |rank| load(&rank, &columns_then_rows, &place)).into_iter().enumerate() {
-        let own = outcome.expect("no rank panics")?.ranks[rank].1;
+        let own = outcome.expect("no rank panics")?.own;
         println!(
             "rank {rank} needed {} bytes and read {}; whole chunks have {}",
             own.needed, own.read, own.whole_chunks

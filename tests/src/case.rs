@@ -168,8 +168,13 @@ impl Case {
             saver.save_dict(&self.state(collective.rank(), rank, &buffers), Arc::clone(place))
         });
         let reports: Vec<SaveReport> = reports.into_iter().collect::<Result<_, _>>()?;
-        assert!(reports.windows(2).all(|pair| pair[0].ranks == pair[1].ranks), "every rank has the same report");
-        Ok(reports[0].clone())
+        let report = &reports[self.save.coordinator];
+        assert!(reports.iter().all(|other| other.total() == report.total()), "every rank is told of all");
+        assert!(
+            report.ranks.iter().map(|(_, own)| own).eq(reports.iter().map(|other| &other.own)),
+            "each in its place"
+        );
+        Ok(report.clone())
     }
 
     /// The saver of a rank.
@@ -240,8 +245,13 @@ impl Case {
             Ok::<_, Error>(report)
         });
         let reports: Vec<LoadReport> = reports.into_iter().collect::<Result<_, _>>()?;
-        assert!(reports.windows(2).all(|pair| pair[0].ranks == pair[1].ranks), "every rank has the same report");
-        Ok(reports[0].clone())
+        let report = &reports[self.load.coordinator];
+        assert!(reports.iter().all(|other| other.total() == report.total()), "every rank is told of all");
+        assert!(
+            report.ranks.iter().map(|(_, own)| own).eq(reports.iter().map(|other| &other.own)),
+            "each in its place"
+        );
+        Ok(report.clone())
     }
 
     /// The whole of it, as [`Checkpoint::load`](dcp::Checkpoint::load) returns it.

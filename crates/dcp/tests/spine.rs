@@ -39,7 +39,7 @@ fn eight_ranks_save_and_six_load() {
     });
     for outcome in saved {
         let report = outcome.expect("no panic").expect("saves");
-        assert_eq!(report.ranks.len(), 8);
+        assert_eq!(report.total().files, 8);
     }
 
     let mesh = Arc::new(DeviceMesh::new([2, 3]).expect("mesh"));

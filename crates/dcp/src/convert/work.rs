@@ -7,6 +7,7 @@ use dcp_types::{Digest, GlobalPlan, Rank, RankSet, WriteItem, WriteWhat};
 
 use super::source::{Failed, Origin, RankSource};
 use crate::Error;
+use crate::report::total;
 
 /// The ranks that have something to write; the first one if none has.
 pub(super) fn busy(plan: &GlobalPlan, ranks: &RankSet) -> Vec<Rank> {
@@ -62,11 +63,11 @@ pub(super) fn write(
         (false, Some(error), _) => Err(explained(error)),
         (false, None, Err(error)) => Err(error.into()),
         (false, None, Ok(results)) => {
-            let found_report = total(&found);
+            let found_report = total(reports(&found));
             let mut results: Vec<_> = results.into_iter().flatten().chain(found).collect();
             results.sort_unstable_by_key(|(rank, _)| *rank);
             let committed = io.block_on(save.finish(plan, &results, &io));
-            committed.map(|()| Written { all: total(&results), found: found_report }).map_err(Error::from)
+            committed.map(|()| Written { all: total(reports(&results)), found: found_report }).map_err(Error::from)
         }
     };
     committed.inspect_err(|error| {
@@ -83,11 +84,8 @@ fn bytes(item: &WriteItem) -> u64 {
     if let WriteWhat::Chunk(_, bytes) = item.what { bytes } else { 0 }
 }
 
-fn total(results: &[(Rank, WriteResult)]) -> WriteReport {
-    results.iter().fold(WriteReport::default(), |mut total, (_, result)| {
-        total += result.report;
-        total
-    })
+fn reports(results: &[(Rank, WriteResult)]) -> impl Iterator<Item = WriteReport> {
+    results.iter().map(|(_, result)| result.report)
 }
 
 /// What a writer says of a source that failed, as what the source said: a damaged source is not a matter of the destination.

@@ -15,6 +15,7 @@ use dcp_types::{
 };
 
 use crate::group::{Group, Members};
+use crate::report::total;
 use crate::{Error, LoadReport, Location, formats};
 
 /// Loads state, with all the choices there are.
@@ -160,20 +161,24 @@ impl<'a> Loader<'a> {
         let ranks_here = here.ranks.load(Ordering::SeqCst);
         let io = if self.threads.is_none() { io.with_ranks(ranks_here) } else { io };
         let io = if ranks_here > 1 { io.with_commons(Arc::clone(&here.commons)) } else { io };
-        let mut loaded = None;
-        let ranks = exchange.all_reduce(
+        let (mut loaded, mut ranks) = (None, Vec::new());
+        let total = exchange.all_reduce(
             "read",
             |progress| {
                 let advance = |bytes| progress.advance(bytes);
                 let io = io.clone().with_progress(&advance);
                 let (tree, mut report) = self.read(reader.get(), &metadata, &plan, flat, &io)?;
                 report.overhead += overhead;
-                loaded = Some(tree);
+                loaded = Some((tree, report));
                 Ok::<_, Error>(report)
             },
-            |reports: Vec<ReadReport>, _| Ok(members.labels.iter().copied().zip(reports).collect()),
+            |reports: Vec<ReadReport>, _| {
+                ranks = members.labels.iter().copied().zip(reports).collect();
+                Ok(total(ranks.iter().map(|(_, report)| *report)))
+            },
         )?;
-        Ok((loaded.unwrap_or_default(), LoadReport { ranks, elapsed: start.elapsed() }))
+        let (tree, own) = loaded.unwrap_or_default();
+        Ok((tree, LoadReport { own, ranks, total, elapsed: start.elapsed() }))
     }
 
     fn reader(&self, from: impl Into<Location>) -> Result<Reader<'static>, Error> {

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use self::declare::PlanKey;
 use self::sent::Parcels;
 use crate::group::{Group, Members};
+use crate::report::total;
 use crate::{Error, Location, SaveReport, formats};
 
 /// Saves state, with all the choices there are.
@@ -197,8 +198,8 @@ impl<'a> Saver<'a> {
             let Some((writer, flat, io)) = &ready else { unreachable!("every rank has taken the first step") };
             let saving = Saving { saver: self, writer: writer.get(), io, flat, ctx };
             let (token, told) = saving.plan(exchange, members, declared, reuse.and_then(|key| Some((key, kept?))))?;
-            let ranks = saving.write(exchange, members, &token, told)?;
-            Ok(SaveReport { ranks, plan_reused: reuse.is_some(), elapsed: start.elapsed() })
+            let Written { own, ranks, total } = saving.write(exchange, members, &token, told)?;
+            Ok(SaveReport { own, ranks, total, plan_reused: reuse.is_some(), elapsed: start.elapsed() })
         })
     }
 
@@ -273,6 +274,13 @@ enum ToldPlan {
     New { digest: Digest, common: Bytes, chunks: Option<Bytes> },
 }
 
+/// What was written by this rank, by each (on the coordinator), and by all.
+struct Written {
+    own: WriteReport,
+    ranks: Vec<(Rank, WriteReport)>,
+    total: WriteReport,
+}
+
 impl Saving<'_, '_> {
     /// Makes the global plan on the coordinator, starts the save there, and lets everybody know.
     fn plan(
@@ -344,8 +352,9 @@ impl Saving<'_, '_> {
         members: &Members,
         token: &SaveToken,
         told: Told,
-    ) -> Result<Vec<(Rank, WriteReport)>, Error> {
+    ) -> Result<Written, Error> {
         let kept = OnceCell::new();
+        let (mut own_report, mut ranks) = (WriteReport::default(), Vec::new());
         let local = |progress: &Progress| {
             let told = self.keep(told)?;
             let own = &kept.get_or_init(|| told).own;
@@ -353,7 +362,9 @@ impl Saving<'_, '_> {
             let source = Resolver { planner: &*self.saver.planner, plan: own, flat: self.flat, ctx: self.ctx };
             let advance = |bytes| progress.advance(bytes);
             let io = self.io.clone().with_progress(&advance);
-            Ok(io.block_on(self.writer.write_data(token, own, &source, &io))?)
+            let written = io.block_on(self.writer.write_data(token, own, &source, &io))?;
+            own_report = written.report;
+            Ok(written)
         };
         let mut all_wrote = false;
         let commit = |results: Vec<WriteResult>, progress: &Progress| {
@@ -365,14 +376,16 @@ impl Saving<'_, '_> {
             let advance = |bytes| progress.advance(bytes);
             let io = self.io.clone().with_progress(&advance);
             io.block_on(self.writer.finish(token, &whole.prepared, &results, &io))?;
-            Ok::<_, Error>(results.into_iter().map(|(rank, result)| (rank, result.report)).collect())
+            ranks = results.into_iter().map(|(rank, result)| (rank, result.report)).collect();
+            Ok::<_, Error>(total(ranks.iter().map(|(_, report)| *report)))
         };
-        exchange.all_reduce("write", local, commit).map_err(|error| {
+        let written = exchange.all_reduce("write", local, commit).map_err(|error| {
             let error = Error::from(error);
             let stopped = all_wrote || members.labels.len() == 1 || ended_everywhere(&error);
             self.abort(token, &error, stopped);
             error
-        })
+        });
+        Ok(Written { total: written?, own: own_report, ranks })
     }
 
     /// Understands what this rank was told, and keeps it for the next save.
