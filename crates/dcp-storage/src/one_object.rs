@@ -24,12 +24,6 @@ impl OneObject {
         Self { inner, path }
     }
 
-    /// The object's name.
-    #[must_use]
-    pub fn path(&self) -> &StorePath {
-        &self.path
-    }
-
     fn inner_shared(&self, path: &StorePath) -> Result<&dyn SharedUploads, StorageError> {
         self.check(path)?;
         self.inner.shared().ok_or_else(|| StorageError::NotShared { location: self.location() })

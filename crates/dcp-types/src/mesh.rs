@@ -154,17 +154,6 @@ impl DeviceMesh {
             RankList::Listed(ranks) => ranks[position as usize],
         })
     }
-
-    /// The largest rank.
-    #[must_use]
-    pub fn max_rank(&self) -> Rank {
-        match &self.ranks {
-            RankList::Affine { start, strides } => {
-                start + self.shape.iter().zip(strides).map(|(ways, stride)| (ways - 1) * stride).sum::<u32>()
-            }
-            RankList::Listed(ranks) => ranks.iter().copied().max().unwrap_or(0),
-        }
-    }
 }
 
 impl fmt::Debug for DeviceMesh {
@@ -304,7 +293,7 @@ mod tests {
         assert!(matches!(mesh.ranks, RankList::Affine { start: 1, .. }));
         assert_eq!(mesh.ranks().collect::<Vec<_>>(), [1, 3, 5, 7]);
         assert_eq!((mesh.coordinate_of(5), mesh.coordinate_of(4), mesh.coordinate_of(9)), (Some(vec![2]), None, None));
-        assert_eq!(mesh.max_rank(), 7);
+        assert_eq!(mesh.ranks().max(), Some(7));
     }
 
     #[test]

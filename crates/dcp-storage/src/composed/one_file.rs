@@ -63,18 +63,23 @@ impl OneFileSave<'_> {
         ranks: &RankSet,
         replace: bool,
     ) -> Result<SaveToken, StorageError> {
-        match self.store.size(&path).await {
-            Ok(_) if !replace || self.store.shared().is_none() => return Err(self.exists(&path)),
-            Ok(_) if !answer(self.store, self.format.recognise(), &Io::new()?)?.0 => return Err(self.another(&path)),
-            Ok(_) | Err(StorageError::NotFound { .. }) => {}
-            Err(error) => return Err(error),
-        }
+        self.refuse(&path, replace).await?;
         if self.store.shared().is_none() && ranks.len() > 1 {
             return Err(StorageError::NotShared { location: self.store.location() });
         }
         let id = self.uploads().begin(&path, None).await?;
         let token = Token { path: path.clone(), id, replace, first: ranks.first() };
         Ok(SaveToken(encode(&token)?))
+    }
+
+    /// Refuses a file that must not be replaced.
+    pub(super) async fn refuse(&self, path: &StorePath, replace: bool) -> Result<(), StorageError> {
+        match self.store.size(path).await {
+            Ok(_) if !replace || self.store.shared().is_none() => Err(self.exists(path)),
+            Ok(_) if !answer(self.store, self.format.recognise(), &Io::new()?)?.0 => Err(self.another(path)),
+            Ok(_) | Err(StorageError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn write_data(

@@ -65,6 +65,23 @@ impl ComposedWriter {
         self
     }
 
+    /// Refuses a place that holds what a save must not replace, as [`begin`](StorageWriter::begin) does, but starts no save: for who has much to
+    /// do before it saves.
+    ///
+    /// # Errors
+    /// [`StorageError::Exists`], [`StorageError::NoCheckpoint`] for another file than the format's, and whatever the store reports.
+    pub async fn refuse_occupied(&self) -> Result<(), StorageError> {
+        match self.one_file() {
+            Some(save) => save.refuse(&self.one_file_path(), self.overwrite).await,
+            None => self.refuse(&self.store.list(None).await?).await,
+        }
+    }
+
+    /// What a format of one file calls its file here.
+    fn one_file_path(&self) -> StorePath {
+        self.store.traits().one_object.unwrap_or_else(|| self.format.index_path())
+    }
+
     /// How a format is saved that is one file.
     fn one_file(&self) -> Option<OneFileSave<'_>> {
         let file = self.format.one_file()?;
@@ -242,8 +259,7 @@ impl ComposedWriter {
 impl StorageWriter for ComposedWriter {
     async fn begin(&self, ranks: &RankSet) -> Result<SaveToken, StorageError> {
         if let Some(save) = self.one_file() {
-            let path = self.store.traits().one_object.unwrap_or_else(|| self.format.index_path());
-            return save.begin(path, ranks, self.overwrite).await;
+            return save.begin(self.one_file_path(), ranks, self.overwrite).await;
         }
         let listing = self.store.list(None).await?;
         self.claim(&Claim::new(Some(self.format.index_path()), self.claim_lifetime), &listing).await?.encode()

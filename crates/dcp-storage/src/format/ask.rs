@@ -65,8 +65,7 @@ pub enum Reply {
 
 impl Need {
     /// The object in question, if it is one.
-    #[must_use]
-    pub fn path(&self) -> Option<&StorePath> {
+    pub(crate) fn path(&self) -> Option<&StorePath> {
         match self {
             Self::Whole(path) | Self::Range { path, .. } | Self::Size(path) | Self::Presence(path) => Some(path),
             Self::Listing(_) => None,

@@ -81,8 +81,7 @@ pub struct BlockChecks {
 
 impl BlockChecks {
     /// The checksum of a block.
-    #[must_use]
-    pub fn expected(&self, block: u64) -> Option<u32> {
+    pub(crate) fn expected(&self, block: u64) -> Option<u32> {
         let index = self.entries.start.checked_add(usize::try_from(block).ok()?)?;
         if self.entries.contains(&index) { self.table.get(index).copied() } else { None }
     }

@@ -30,7 +30,7 @@ impl Layers {
     }
 
     /// The descriptors, in the order in which they are undone.
-    pub fn descriptors(&self) -> impl Iterator<Item = &str> {
+    fn descriptors(&self) -> impl Iterator<Item = &str> {
         self.all.iter().map(|layer| &*layer.descriptor)
     }
 

@@ -37,8 +37,7 @@ pub struct Chunk {
 
 impl Chunks {
     /// The chunks of a tensor of the given shape that share an element with `region`.
-    #[must_use]
-    pub fn meeting(&self, shape: &Shape, region: &Region) -> Vec<Chunk> {
+    pub(crate) fn meeting(&self, shape: &Shape, region: &Region) -> Vec<Chunk> {
         let unnumbered = |region| Chunk { region, number: 0 };
         match self {
             Self::Whole => {

@@ -5,8 +5,7 @@ use crate::{Region, Shape};
 
 impl Chunks {
     /// How many chunks a tensor of the given shape has.
-    #[must_use]
-    pub fn count(&self, shape: &Shape) -> u64 {
+    pub(crate) fn count(&self, shape: &Shape) -> u64 {
         match self {
             Self::Grid(grid) => cuts(grid).iter().map(|pieces| pieces.len() as u64).product(),
             Self::List(list) => list.regions().len() as u64,
@@ -15,14 +14,7 @@ impl Chunks {
     }
 
     /// Every chunk of a tensor of the given shape, in the order of [`meeting`](Self::meeting). Holds none of them.
-    ///
-    /// ```
-    /// use dcp_types::{Chunks, Shape};
-    /// let shape = Shape::new([4, 3])?;
-    /// assert_eq!(Chunks::Whole.iter(&shape).count(), 1);
-    /// # Ok::<(), dcp_types::TypesError>(())
-    /// ```
-    pub fn iter<'a>(&'a self, shape: &Shape) -> Box<dyn Iterator<Item = Chunk> + 'a> {
+    pub(crate) fn iter<'a>(&'a self, shape: &Shape) -> Box<dyn Iterator<Item = Chunk> + 'a> {
         match self {
             Self::Grid(grid) => {
                 let cuts = cuts(grid);

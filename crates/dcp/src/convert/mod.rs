@@ -320,7 +320,8 @@ impl<'a> Converter<'a> {
             Target::This(format) => Arc::clone(format),
         };
         let destination = to.store_for(&*format, self.fsync)?;
-        place::refuse_existing(&destination, &*format, known, self.overwrite, source.io())?;
+        let writer = ComposedWriter::new(Arc::clone(&format), Arc::clone(&destination)).overwrite(self.overwrite);
+        place::refuse_existing(&writer, &destination, &*format, known, self.overwrite, source.io())?;
         let mut chosen = self.selection.choose(source.metadata(), source.location())?;
         let form = self.arrangement.arrange(&mut chosen, source.metadata(), source.location())?;
         let planned = self.plan(&source, &*store, &*format, &*destination, &chosen)?;
@@ -333,7 +334,6 @@ impl<'a> Converter<'a> {
             } else {
                 None
             };
-            let writer = ComposedWriter::new(format, destination).overwrite(self.overwrite);
             let written = self.write(source, planned, &writer, key, report.bytes);
             let written = written.inspect_err(|_| made.remove_empty())?;
             (report.written, report.found) = (written.all, written.found);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use dcp_storage::{Format, Io, StorageError, Store};
+use dcp_storage::{ComposedWriter, Format, Io, StorageError, Store};
 
 use crate::{Error, Location, formats};
 
@@ -15,29 +15,22 @@ pub(super) fn refuse_same(from: &Location, to: &Location) -> Result<(), Error> {
 
 /// Refuses a destination that holds what must not be replaced. The save does that, too, but only when much has been read.
 pub(super) fn refuse_existing(
+    writer: &ComposedWriter,
     store: &Arc<dyn Store>,
     format: &dyn Format,
     known: &[Arc<dyn Format>],
     overwrite: bool,
     io: &Io<'_>,
 ) -> Result<(), Error> {
-    let location = store.location();
     if format.is_one_file() {
-        let there = io.block_on(store.list(None))?;
-        let Some(found) = there.first().map(|object| object.path.to_string()) else { return Ok(()) };
-        // Not every store can replace it at once.
-        if !overwrite || store.shared().is_none() {
-            return Err(StorageError::Exists { location, found }.into());
-        }
-        if !dcp_storage::recognise(format, &**store, io)? {
-            let reason = format!("{found} is something else than {}, and is not replaced", format.name());
-            return Err(StorageError::NoCheckpoint { location, reason }.into());
-        }
-        return Ok(());
+        return Ok(io.block_on(writer.refuse_occupied())?);
     }
+    // The writer knows other formats by their index alone.
     match formats::detect(store, known, io) {
         Ok(found) if overwrite && found.name() == format.name() => Ok(()),
-        Ok(found) => Err(StorageError::Exists { location, found: found.index_path().to_string() }.into()),
+        Ok(found) => {
+            Err(StorageError::Exists { location: store.location(), found: found.index_path().to_string() }.into())
+        }
         Err(Error::Storage(error)) if is_free(&error) => Ok(()),
         Err(error) => Err(error),
     }
