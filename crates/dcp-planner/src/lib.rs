@@ -11,6 +11,7 @@
 
 mod context;
 mod cut;
+mod declarations;
 mod entries;
 mod error;
 mod load;
@@ -20,6 +21,7 @@ mod save;
 
 pub use context::{Declared, PlanContext};
 pub use cut::cut_target;
+pub use declarations::{Declarations, PartDigests};
 pub use entries::EntrySet;
 pub use error::PlanError;
 pub use load::LoadPlanner;

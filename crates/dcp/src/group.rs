@@ -48,7 +48,10 @@ impl<'a> Group<'a> {
             ranks: labels.iter().copied().collect(),
         };
         let outcome = steps(&mut exchange, &Members { labels, ctx });
-        exchange.finish();
+        // Dropped without that after an error, so that all learn of it even if it did not come of a step.
+        if outcome.is_ok() {
+            exchange.finish();
+        }
         outcome
     }
 }

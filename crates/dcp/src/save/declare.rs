@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use dcp_collective::{Exchange, Progress};
-use dcp_planner::Declared;
-use dcp_types::{DeviceMesh, Digest, PlanPart, Rank, RankSet, RegionDecl, SavePlan, StatePath, TensorDecl, ValueDecl};
+use dcp_planner::{Declarations, Declared, PartDigests, PlanError};
+use dcp_types::{Digest, PlanPart, Rank, SavePlan, StatePath};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,18 @@ use crate::group::Members;
 
 /// What all ranks have declared. Only the coordinator knows.
 pub(super) struct AllDeclared {
-    pub(super) groups: Vec<Declared>,
+    said: Vec<(Rank, PartDigests)>,
+    contents: Declarations,
+    /// Of the coordinator's tree.
+    order: Vec<StatePath>,
     pub(super) key: PlanKey,
+}
+
+impl AllDeclared {
+    /// Ranks that have declared the same, together.
+    pub(super) fn groups(self, coordinator: Rank) -> Result<Vec<Declared>, PlanError> {
+        self.contents.groups(self.said, coordinator, &self.order)
+    }
 }
 
 /// Stands for what all ranks have declared: what a plan is kept under.
@@ -29,8 +39,8 @@ pub(super) struct PlanKey {
 /// What a rank says at first.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 struct Outline {
-    /// Of meshes, tensors, regions, and values with what they are.
-    parts: [Digest; 4],
+    /// Of values with what they are.
+    parts: PartDigests,
     /// Of the values without what they are.
     value_names: Digest,
     /// Of the order of the rank's tree.
@@ -51,7 +61,7 @@ pub(super) fn agree(
     let mut seen: Option<Vec<Outline>> = None;
     let outline = |progress: &Progress| {
         let plan: &SavePlan = own.insert(local_plan(progress)?);
-        let parts = [plan.meshes.digest(), plan.tensors.digest(), plan.regions.digest(), plan.values.digest()];
+        let parts = Declarations::digests(plan);
         let order = PlanPart::new(plan.order.clone())?.digest();
         let values = plan.values.items().iter().map(|value| (value.path.clone(), value.object)).collect();
         let value_names = PlanPart::<(StatePath, bool)>::new(values)?.digest();
@@ -68,7 +78,7 @@ pub(super) fn agree(
         return Ok((None, reuse));
     }
     let outlines = seen.as_deref();
-    let parts = Parts {
+    let contents = Declarations {
         meshes: collect(exchange, "meshes", &plan.meshes, outlines, 0)?,
         tensors: collect(exchange, "tensors", &plan.tensors, outlines, 1)?,
         regions: collect(exchange, "regions", &plan.regions, outlines, 2)?,
@@ -76,17 +86,11 @@ pub(super) fn agree(
     };
     let declared = seen.map(|outlines| AllDeclared {
         key: key_of(&outlines, members),
-        groups: group(&outlines, &parts, plan, members),
+        said: members.labels.iter().copied().zip(outlines.iter().map(|outline| outline.parts)).collect(),
+        contents,
+        order: plan.order,
     });
     Ok((declared, None))
-}
-
-/// Every distinct content of each part.
-struct Parts {
-    meshes: HashMap<Digest, PlanPart<DeviceMesh>>,
-    tensors: HashMap<Digest, PlanPart<TensorDecl>>,
-    regions: HashMap<Digest, PlanPart<RegionDecl>>,
-    values: HashMap<Digest, PlanPart<ValueDecl>>,
 }
 
 /// Brings one rank's copy of every distinct content of a part to the coordinator.
@@ -113,29 +117,6 @@ fn collect<T: Serialize + DeserializeOwned + Clone>(
         known.insert(decoded.digest(), decoded);
     }
     Ok(known)
-}
-
-/// Ranks of equal outlines together, in the order of their lowest rank.
-fn group(outlines: &[Outline], parts: &Parts, own: SavePlan, members: &Members) -> Vec<Declared> {
-    let mut ranks: HashMap<[Digest; 4], Vec<Rank>> = HashMap::new();
-    for (outline, &rank) in outlines.iter().zip(&members.labels) {
-        ranks.entry(outline.parts).or_default().push(rank);
-    }
-    let mut groups: Vec<Declared> = Vec::with_capacity(ranks.len());
-    for ([meshes, tensors, regions, values], ranks) in ranks {
-        let ranks: RankSet = ranks.into_iter().collect();
-        let order = if ranks.contains(members.ctx.coordinator) { own.order.clone() } else { Vec::new() };
-        let plan = SavePlan {
-            meshes: parts.meshes[&meshes].clone(),
-            tensors: parts.tensors[&tensors].clone(),
-            regions: parts.regions[&regions].clone(),
-            values: parts.values[&values].clone(),
-            order,
-        };
-        groups.push(Declared { ranks, plan });
-    }
-    groups.sort_by_key(|group| group.ranks.first());
-    groups
 }
 
 /// Whether the plan of the last save serves again: every rank has it, and what the ranks have now is of the same structure.

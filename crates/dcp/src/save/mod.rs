@@ -311,7 +311,10 @@ impl Saving<'_, '_> {
         let (mut whole, mut all_chunks) = (None, None);
         let announced = exchange.broadcast("plan", |_| {
             let (made, key) = match (declared, &reuse) {
-                (Some(declared), _) => (self.saver.planner.global_plan(&declared.groups, self.ctx)?, declared.key),
+                (Some(declared), _) => {
+                    let (key, groups) = (declared.key, declared.groups(self.ctx.coordinator)?);
+                    (self.saver.planner.global_plan(&groups, self.ctx)?, key)
+                }
                 (None, Some((key, kept))) => match &kept.whole {
                     Some(whole) => (whole.made.clone(), *key),
                     None => unreachable!("the coordinator of the last save is that of this one"),

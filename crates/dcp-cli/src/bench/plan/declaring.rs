@@ -2,10 +2,8 @@
 
 use std::collections::HashMap;
 
-use dcp::crates::dcp_planner::{Declared, PlanContext, PlanError};
-use dcp::crates::dcp_types::{
-    DeviceMesh, Digest, PlanPart, Rank, RegionDecl, SavePlan, TensorDecl, ValueDecl, flatten_state,
-};
+use dcp::crates::dcp_planner::{Declarations, Declared, PartDigests, PlanContext, PlanError};
+use dcp::crates::dcp_types::{Digest, PlanPart, Rank, SavePlan, StatePath, flatten_state};
 use dcp::{Error, SavePlanner, TypesError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,77 +34,48 @@ pub(super) fn declared(
         let plans = phases.time(phase::LOCAL, || for_each_rank(states, local))?;
         phases.time(phase::EXCHANGE, || plans.iter().try_for_each(|(rank, plan, _)| coordinator.hear(*rank, plan)))?;
     }
-    Ok(coordinator.groups())
+    phases.time(phase::EXCHANGE, || coordinator.groups())
 }
-
-/// The digests of meshes, tensors, regions and values.
-type Outline = [Digest; 4];
 
 /// What the coordinator has heard.
 #[derive(Default)]
 struct Coordinator {
-    ranks: HashMap<Outline, Vec<Rank>>,
-    meshes: Parts<DeviceMesh>,
-    tensors: Parts<TensorDecl>,
-    regions: Parts<RegionDecl>,
-    values: Parts<ValueDecl>,
-    order: Vec<dcp::crates::dcp_types::StatePath>,
+    said: Vec<(Rank, PartDigests)>,
+    contents: Declarations,
+    order: Vec<StatePath>,
 }
 
 impl Coordinator {
     /// Takes a rank's digests, and what is not known yet.
     fn hear(&mut self, rank: Rank, plan: &SavePlan) -> Result<(), Failure> {
-        let said = [plan.meshes.digest(), plan.tensors.digest(), plan.regions.digest(), plan.values.digest()];
-        let sent = rmp_serde::to_vec(&said).map_err(|error| fault(&error))?;
-        let outline: Outline = rmp_serde::from_slice(&sent).map_err(|error| fault(&error))?;
-        self.ranks.entry(outline).or_default().push(rank);
+        let sent = rmp_serde::to_vec(&Declarations::digests(plan)).map_err(|error| fault(&error))?;
+        self.said.push((rank, rmp_serde::from_slice(&sent).map_err(|error| fault(&error))?));
         if rank == 0 {
             self.order.clone_from(&plan.order);
         }
-        self.meshes.hear(&plan.meshes)?;
-        self.tensors.hear(&plan.tensors)?;
-        self.regions.hear(&plan.regions)?;
-        self.values.hear(&plan.values)?;
+        let contents = &mut self.contents;
+        hear(&mut contents.meshes, &plan.meshes)?;
+        hear(&mut contents.tensors, &plan.tensors)?;
+        hear(&mut contents.regions, &plan.regions)?;
+        hear(&mut contents.values, &plan.values)?;
         Ok(())
     }
 
     /// Ranks that have declared the same, together.
-    fn groups(mut self) -> Vec<Declared> {
-        let ranks = std::mem::take(&mut self.ranks);
-        let mut groups: Vec<Declared> = ranks.into_iter().map(|(outline, ranks)| self.group(&outline, ranks)).collect();
-        groups.sort_by_key(|group| group.ranks.first());
-        groups
-    }
-
-    fn group(&self, [meshes, tensors, regions, values]: &Outline, ranks: Vec<Rank>) -> Declared {
-        let plan = SavePlan {
-            meshes: self.meshes.0[meshes].clone(),
-            tensors: self.tensors.0[tensors].clone(),
-            regions: self.regions.0[regions].clone(),
-            values: self.values.0[values].clone(),
-            order: if ranks.contains(&0) { self.order.clone() } else { Vec::new() },
-        };
-        Declared { ranks: ranks.into_iter().collect(), plan }
+    fn groups(self) -> Result<Vec<Declared>, Failure> {
+        Ok(self.contents.groups(self.said, 0, &self.order).map_err(Error::from)?)
     }
 }
 
-/// Distinct contents of a part.
-struct Parts<T>(HashMap<Digest, PlanPart<T>>);
-
-impl<T> Default for Parts<T> {
-    fn default() -> Self {
-        Self(HashMap::new())
+fn hear<T: Serialize + DeserializeOwned>(
+    known: &mut HashMap<Digest, PlanPart<T>>,
+    part: &PlanPart<T>,
+) -> Result<(), TypesError> {
+    if !known.contains_key(&part.digest()) {
+        let received = PlanPart::decode(&part.encode()?)?;
+        known.insert(received.digest(), received);
     }
-}
-
-impl<T: Serialize + DeserializeOwned> Parts<T> {
-    fn hear(&mut self, part: &PlanPart<T>) -> Result<(), TypesError> {
-        if !self.0.contains_key(&part.digest()) {
-            let received = PlanPart::decode(&part.encode()?)?;
-            self.0.insert(received.digest(), received);
-        }
-        Ok(())
-    }
+    Ok(())
 }
 
 fn fault(fault: &dyn std::fmt::Display) -> Error {
