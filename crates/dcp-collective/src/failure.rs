@@ -71,6 +71,13 @@ impl RankFailure {
             retryable: error.is_retryable(),
         }
     }
+
+    /// Whether it is not known what became of the rank's own part: it was not heard of to the end, or not understood.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        // The kinds of such a `CollectiveError`.
+        ["silent", "gone", "timed-out", "malformed", "diverged", "transport"].contains(&self.kind.as_str())
+    }
 }
 
 impl fmt::Display for RankFailure {

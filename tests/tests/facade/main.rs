@@ -10,6 +10,7 @@ mod plug;
 mod replanning;
 mod reuse;
 mod round_trip;
+mod sent;
 mod slices;
 mod symbolic;
 mod threads;

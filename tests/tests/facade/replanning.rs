@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use dcp::crates::dcp_planner::{Declared, PlanContext};
 use dcp::{
-    BufferPlace, Checkpoint, DType, DefaultSavePlanner, DeviceMesh, HeldPart, LocalTensor, MemoryStore, Placement,
-    PlanError, Region, SavePlanner, Saver, StateDict, TensorSpec, View,
+    BufferPlace, Checkpoint, Collective as _, DType, DefaultSavePlanner, DeviceMesh, HeldPart, LocalTensor,
+    MemoryStore, Placement, PlanError, Region, SavePlanner, Saver, StateDict, TensorSpec, ThreadGroup, ThreadRank,
+    View,
 };
 use dcp_tests::Group;
 use dcp_types::{FlatState, GlobalPlan, RankPlan, SavePlan, Source, WriteItem};
@@ -151,5 +153,40 @@ fn whatever_changes_is_planned_anew() {
     use Change::{DType, Mesh, Name, Nothing, Placement, Region, Shape, Value};
     for change in [DType, Shape, Placement, Name, Value, Mesh, Region] {
         assert_eq!(saves(&[Nothing, Nothing, change, change, Nothing]), [1, 1, 2, 2, 3], "{change:?}");
+    }
+}
+
+/// What a saver keeps of a plan is a part of it: that of the rank which it was.
+#[test]
+fn a_saver_that_becomes_another_rank_plans_anew() {
+    let groups: Vec<Vec<ThreadRank>> = (0..3).map(|_| ThreadGroup::new(2)).collect();
+    let mut savers: Vec<Saver<'_>> = (0..2).map(|_| Saver::new()).collect();
+    for (turn, group) in groups.iter().enumerate() {
+        if turn == 2 {
+            savers.reverse();
+        }
+        let store = MemoryStore::new();
+        let save = |saver: &Saver<'_>, rank: &ThreadRank| {
+            let me = rank.rank() as u64;
+            let mesh = Arc::new(DeviceMesh::new([2]).expect("mesh"));
+            let spec = TensorSpec::sharded(DType::UInt8, [6, 2], &mesh, [Placement::Shard(0)]).expect("spec");
+            let memory = rows(3 * me, 3, 0);
+            let view = View::from_bytes(DType::UInt8, &[3, 2], &memory).expect("view");
+            let state = StateDict::new().with("sharded", LocalTensor::new(spec, view));
+            saver.save_dict(&state, store.clone()).expect("saves").plan_reused
+        };
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let mut running = Vec::new();
+            for (saver, rank) in savers.into_iter().zip(group) {
+                let saver = saver.group(rank);
+                running.push(scope.spawn(move || (save(&saver, rank), saver)));
+            }
+            running.into_iter().map(|rank| rank.join().expect("no panic")).collect()
+        });
+        let (reused, again): (Vec<bool>, Vec<_>) = outcomes.into_iter().unzip();
+        savers = again;
+        assert_eq!(reused, [turn == 1; 2]);
+        let tensor = Checkpoint::open(store).expect("opens").tensor("sharded").expect("reads");
+        assert_eq!(tensor.bytes(), rows(0, 6, 0));
     }
 }

@@ -36,14 +36,14 @@ pub(super) struct PlanKey {
     contents: Digest,
 }
 
-/// What a rank says at first.
+/// What a rank says at first: digests.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-struct Outline {
-    /// Of values with what they are.
+struct Digests {
+    /// Of all that it declares.
     parts: PartDigests,
-    /// Of the values without what they are.
+    /// Of its values, without what they are.
     value_names: Digest,
-    /// Of the order of the rank's tree.
+    /// Of the order of its tree.
     order: Digest,
     /// What the plan that it has from its last save was kept under, and the digest of the plan.
     cached: Option<(PlanKey, Digest)>,
@@ -58,16 +58,16 @@ pub(super) fn agree(
     local_plan: impl FnOnce(&Progress) -> Result<SavePlan, Error>,
 ) -> Result<(Option<AllDeclared>, Option<PlanKey>), Error> {
     let mut own = None;
-    let mut seen: Option<Vec<Outline>> = None;
+    let mut seen: Option<Vec<Digests>> = None;
     let outline = |progress: &Progress| {
         let plan: &SavePlan = own.insert(local_plan(progress)?);
         let parts = Declarations::digests(plan);
         let order = PlanPart::new(plan.order.clone())?.digest();
         let values = plan.values.items().iter().map(|value| (value.path.clone(), value.object)).collect();
         let value_names = PlanPart::<(StatePath, bool)>::new(values)?.digest();
-        Ok::<_, Error>(Outline { parts, value_names, order, cached })
+        Ok::<_, Error>(Digests { parts, value_names, order, cached })
     };
-    let reuse = exchange.all_reduce("declare", outline, |outlines: Vec<Outline>, _| {
+    let reuse = exchange.all_reduce("declare", outline, |outlines: Vec<Digests>, _| {
         let key = key_of(&outlines, members);
         let reuse = can_reuse(&outlines, key).then_some(key);
         seen = Some(outlines);
@@ -98,7 +98,7 @@ fn collect<T: Serialize + DeserializeOwned + Clone>(
     exchange: &mut Exchange<'_>,
     step: &'static str,
     own: &PlanPart<T>,
-    outlines: Option<&[Outline]>,
+    outlines: Option<&[Digests]>,
     part: usize,
 ) -> Result<HashMap<Digest, PlanPart<T>>, Error> {
     let mut known = HashMap::from([(own.digest(), own.clone())]);
@@ -123,7 +123,7 @@ fn collect<T: Serialize + DeserializeOwned + Clone>(
 ///
 /// Values may have changed, but ranks must not disagree about one. Where all ranks have values of the same names, that shows in
 /// their digests; otherwise only a planner can tell, unless nothing has changed at all.
-fn can_reuse(outlines: &[Outline], key: PlanKey) -> bool {
+fn can_reuse(outlines: &[Digests], key: PlanKey) -> bool {
     let agree = outlines.windows(2).all(|pair| pair[0].parts[3] == pair[1].parts[3]);
     let serves = |cached: PlanKey| cached.structure == key.structure && (agree || cached == key);
     let same_plan = outlines.windows(2).all(|pair| pair[0].cached.map(|c| c.1) == pair[1].cached.map(|c| c.1));
@@ -131,11 +131,11 @@ fn can_reuse(outlines: &[Outline], key: PlanKey) -> bool {
 }
 
 /// Stands for what all ranks have declared, and who they are.
-fn key_of(outlines: &[Outline], members: &Members) -> PlanKey {
+fn key_of(outlines: &[Digests], members: &Members) -> PlanKey {
     let digest = |of: Vec<Digest>| Digest::of(&rmp_serde::to_vec(&of).unwrap_or_default());
     let outlines = || outlines.iter().zip(&members.labels);
     let parts: Vec<_> = outlines()
-        .map(|(Outline { parts: [meshes, tensors, regions, _], value_names, .. }, rank)| {
+        .map(|(Digests { parts: [meshes, tensors, regions, _], value_names, .. }, rank)| {
             (rank, [meshes, tensors, regions, value_names])
         })
         .collect();
