@@ -17,8 +17,7 @@ pub(crate) fn resolve<'a>(
     match (&item.what, leaf) {
         (WriteWhat::Value, StateLeaf::Value(value)) => Ok(Source::Value(Cow::Borrowed(value))),
         (WriteWhat::Chunk(chunk, _), StateLeaf::Tensor(tensor)) => {
-            let parts = tensor.spec.parts(rank);
-            let part = parts.iter().find(|part| part.region == chunk.region).ok_or_else(not_held)?;
+            let part = tensor.spec.part(rank, &chunk.region).ok_or_else(not_held)?;
             let source = tensor.source.part(&part.place, part.region.sizes());
             source.map_err(|fault| PlanError::types(fqn, fault))
         }

@@ -22,6 +22,8 @@ pub struct DeviceMesh {
     shape: Vec<u32>,
     names: Vec<String>,
     ranks: RankList,
+    /// Of listed ranks, ascending: where each stands.
+    positions: Vec<(Rank, u32)>,
 }
 
 /// A place in a mesh: one index per dimension.
@@ -52,7 +54,7 @@ impl DeviceMesh {
         let shape: Vec<u32> = shape.into_iter().collect();
         check_shape(&shape)?;
         let strides = canonical(&shape, row_major(&shape));
-        Ok(Self { names: Vec::new(), ranks: RankList::Affine { start: 0, strides }, shape })
+        Ok(Self { names: Vec::new(), ranks: RankList::Affine { start: 0, strides }, positions: Vec::new(), shape })
     }
 
     /// The given ranks in row-major order: a part of a world, or a world in another order.
@@ -65,13 +67,16 @@ impl DeviceMesh {
         if ranks.len() as u64 != size {
             return Err(TypesError::Mesh(format!("shape {shape:?} needs {size} ranks, found {}", ranks.len())));
         }
-        let mut sorted = ranks.clone();
-        sorted.sort_unstable();
-        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(TypesError::Mesh(format!("rank {} occurs twice", twice[0])));
+        let mut positions: Vec<(Rank, u32)> = ranks.iter().copied().zip(0..).collect();
+        positions.sort_unstable();
+        if let Some(twice) = positions.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(TypesError::Mesh(format!("rank {} occurs twice", twice[0].0)));
         }
-        let ranks = affine(&shape, &ranks).unwrap_or(RankList::Listed(ranks));
-        Ok(Self { shape, names: Vec::new(), ranks })
+        let names = Vec::new();
+        Ok(match affine(&shape, &ranks) {
+            Some(ranks) => Self { shape, names, ranks, positions: Vec::new() },
+            None => Self { shape, names, ranks: RankList::Listed(ranks), positions },
+        })
     }
 
     /// The same mesh with named dimensions.
@@ -140,9 +145,9 @@ impl DeviceMesh {
                 }
                 (rest == 0).then_some(coordinate)
             }
-            RankList::Listed(ranks) => {
-                let position = ranks.iter().position(|&listed| listed == rank)?;
-                Some(unravel(position as u64, &self.shape))
+            RankList::Listed(_) => {
+                let found = self.positions.binary_search_by_key(&rank, |(listed, _)| *listed).ok()?;
+                Some(unravel(self.positions[found].1.into(), &self.shape))
             }
         }
     }
@@ -270,7 +275,7 @@ impl TryFrom<WireMesh> for DeviceMesh {
             RankList::Affine { start, strides } if strides.len() == shape.len() => {
                 check_affine(&shape, start, &strides)?;
                 let strides = canonical(&shape, strides);
-                Self { shape, names: Vec::new(), ranks: RankList::Affine { start, strides } }
+                Self { shape, names: Vec::new(), ranks: RankList::Affine { start, strides }, positions: Vec::new() }
             }
             RankList::Affine { strides, .. } => {
                 let (expected, found) = (shape.len(), strides.len());

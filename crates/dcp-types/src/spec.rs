@@ -41,6 +41,8 @@ pub struct TensorSpec {
     dtype: DType,
     shape: Shape,
     sharding: Sharding,
+    /// Of explicit regions: the numbers of the parts, by ascending region.
+    by_region: Vec<usize>,
 }
 
 impl TensorSpec {
@@ -53,7 +55,7 @@ impl TensorSpec {
         S: TryInto<Shape>,
         TypesError: From<S::Error>,
     {
-        Ok(Self { dtype, shape: shape.try_into()?, sharding: Sharding::Replicated })
+        Ok(Self { dtype, shape: shape.try_into()?, sharding: Sharding::Replicated, by_region: Vec::new() })
     }
 
     /// A tensor of which each rank of a mesh has what one placement per mesh dimension gives it.
@@ -72,7 +74,7 @@ impl TensorSpec {
     {
         let shape = shape.try_into()?;
         let grid = ShardGrid::new(shape.clone(), Arc::clone(mesh), placements.into_iter().collect())?;
-        Ok(Self { dtype, shape, sharding: Sharding::Mesh(grid) })
+        Ok(Self { dtype, shape, sharding: Sharding::Mesh(grid), by_region: Vec::new() })
     }
 
     /// A tensor of which this rank has the given parts.
@@ -89,7 +91,9 @@ impl TensorSpec {
         if let Some(out) = parts.iter().find(|part| !part.region.fits(shape.dims())) {
             return Err(TypesError::OutOfBounds { region: out.region.clone(), extents: shape.dims().to_vec() });
         }
-        Ok(Self { dtype, shape, sharding: Sharding::Regions(parts) })
+        let mut by_region: Vec<usize> = (0..parts.len()).collect();
+        by_region.sort_by_key(|&number| &parts[number].region);
+        Ok(Self { dtype, shape, sharding: Sharding::Regions(parts), by_region })
     }
 
     /// The dtype.
@@ -139,6 +143,27 @@ impl TensorSpec {
         .into_iter()
         .filter(|part| !part.region.is_empty())
         .collect()
+    }
+
+    /// The one of a rank's [`parts`](Self::parts) that is this region. Looks through none of the others.
+    #[must_use]
+    pub fn part(&self, rank: Rank, region: &Region) -> Option<HeldPart> {
+        match &self.sharding {
+            Sharding::Replicated => {
+                let is_whole = !region.is_empty() && *region == Region::full(&self.shape);
+                let place = || BufferPlace::Box(vec![0; region.ndim()]);
+                is_whole.then(|| HeldPart { region: region.clone(), place: place() })
+            }
+            Sharding::Mesh(grid) => {
+                let held = grid.held_part(rank, region)?;
+                Some(HeldPart { region: held.region, place: BufferPlace::Box(held.buffer_offsets) })
+            }
+            Sharding::Regions(parts) => {
+                let at = self.by_region.partition_point(|&number| parts[number].region < *region);
+                let part = &parts[*self.by_region.get(at)?];
+                (part.region == *region && !region.is_empty()).then(|| part.clone())
+            }
+        }
     }
 
     /// Checks that a local buffer of a rank is what the sharding says.

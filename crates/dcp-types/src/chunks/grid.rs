@@ -147,6 +147,30 @@ impl ShardGrid {
         self.mesh.locate(rank).map_or_else(Vec::new, |coordinate| self.held_at_coordinate(&coordinate))
     }
 
+    /// The part that a rank holds which is this region.
+    pub(crate) fn held_part(&self, rank: Rank, region: &Region) -> Option<HeldRegion> {
+        if region.ndim() != self.dims.len() || region.is_empty() {
+            return None;
+        }
+        let coordinate = self.mesh.locate(rank)?;
+        if let Some(single) = self.single_at(&coordinate) {
+            let buffer_offsets = vec![0; single.ndim()];
+            return (single == *region).then_some(HeldRegion { region: single, buffer_offsets });
+        }
+        let in_buffer = |(index, dim): (usize, &DimGrid)| {
+            let (wanted, mut before) = ((region.offsets()[index], region.sizes()[index]), 0);
+            for run in dim.runs_of(of_steps(dim, &coordinate)) {
+                if run == wanted {
+                    return Some(before);
+                }
+                before += run.1;
+            }
+            None
+        };
+        let buffer_offsets = self.dims.iter().enumerate().map(in_buffer).collect::<Option<Vec<_>>>()?;
+        Some(HeldRegion { region: region.clone(), buffer_offsets })
+    }
+
     /// The non-empty chunks that share an element with a region of the tensor.
     #[must_use]
     pub fn meeting(&self, region: &Region) -> Vec<Region> {

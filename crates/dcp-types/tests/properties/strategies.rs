@@ -31,7 +31,18 @@ proptest! {
         let mut parts = BTreeSet::new();
         for (rank, spec) in (0..).zip(&specs) {
             prop_assert_eq!(spec.shape(), &shape);
-            parts.extend(spec.parts(rank).into_iter().map(|part| part.region));
+            for part in spec.parts(rank) {
+                prop_assert_eq!(spec.part(rank, &part.region), Some(part.clone()));
+                parts.insert(part.region);
+            }
+        }
+        // What a rank does not hold as such is no part of it: not even what it holds more of.
+        for (rank, spec) in (0..).zip(&specs) {
+            let held: BTreeSet<_> = spec.parts(rank).into_iter().map(|part| part.region).collect();
+            let cut = parts.iter().filter(|part| part.ndim() > 0).map(|part| part.split(0, part.end(0) - 1).0);
+            for region in parts.iter().cloned().chain(cut) {
+                prop_assert_eq!(spec.part(rank, &region).is_some(), held.contains(&region), "{}", region);
+            }
         }
         let tiles = ChunkList::new(&shape, parts.into_iter().collect());
         prop_assert!(tiles.is_ok(), "{:?}", tiles);

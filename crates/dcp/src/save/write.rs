@@ -32,8 +32,8 @@ impl Saving<'_, '_> {
         let kept = OnceCell::new();
         let (mut own_report, mut ranks) = (WriteReport::default(), Vec::new());
         let local = |progress: &Progress| {
-            let told = self.keep(told)?;
-            let own = &kept.get_or_init(|| told).own;
+            let plan = self.keep(told)?;
+            let own = &kept.get_or_init(|| plan).own;
             self.saver.planner.finish_plan(own, self.ctx)?;
             let source = Resolver { planner: &*self.saver.planner, plan: own, flat: self.flat, ctx: self.ctx };
             let advance = |bytes| progress.advance(bytes);
