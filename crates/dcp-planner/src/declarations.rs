@@ -3,11 +3,32 @@
 use std::collections::HashMap;
 
 use dcp_types::{DeviceMesh, Digest, PlanPart, Rank, RankSet, RegionDecl, SavePlan, StatePath, TensorDecl, ValueDecl};
+use serde::{Deserialize, Serialize};
 
 use crate::{Declared, PlanError};
 
-/// The digests of what a rank declares: of its meshes, tensors, regions and values.
-pub type PartDigests = [Digest; 4];
+/// The digests of what a rank declares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartDigests {
+    /// Of its meshes.
+    pub meshes: Digest,
+    /// Of its tensors.
+    pub tensors: Digest,
+    /// Of its explicit regions.
+    pub regions: Digest,
+    /// Of its values.
+    pub values: Digest,
+}
+
+impl PartDigests {
+    /// Those of a plan.
+    #[must_use]
+    pub fn of(plan: &SavePlan) -> Self {
+        let (meshes, tensors) = (plan.meshes.digest(), plan.tensors.digest());
+        Self { meshes, tensors, regions: plan.regions.digest(), values: plan.values.digest() }
+    }
+}
 
 /// Every distinct content of each part, by its digest.
 #[derive(Clone, Debug, Default)]
@@ -23,12 +44,6 @@ pub struct Declarations {
 }
 
 impl Declarations {
-    /// The digests of a plan.
-    #[must_use]
-    pub fn digests(plan: &SavePlan) -> PartDigests {
-        [plan.meshes.digest(), plan.tensors.digest(), plan.regions.digest(), plan.values.digest()]
-    }
-
     /// Ranks that have declared the same, together, in the order of their lowest rank. The coordinator's group has the order of its tree.
     ///
     /// # Errors
@@ -55,12 +70,12 @@ impl Declarations {
         Ok(groups)
     }
 
-    fn plan(&self, [meshes, tensors, regions, values]: PartDigests, order: Vec<StatePath>) -> Option<SavePlan> {
+    fn plan(&self, digests: PartDigests, order: Vec<StatePath>) -> Option<SavePlan> {
         Some(SavePlan {
-            meshes: self.meshes.get(&meshes)?.clone(),
-            tensors: self.tensors.get(&tensors)?.clone(),
-            regions: self.regions.get(&regions)?.clone(),
-            values: self.values.get(&values)?.clone(),
+            meshes: self.meshes.get(&digests.meshes)?.clone(),
+            tensors: self.tensors.get(&digests.tensors)?.clone(),
+            regions: self.regions.get(&digests.regions)?.clone(),
+            values: self.values.get(&digests.values)?.clone(),
             order,
         })
     }
@@ -90,7 +105,7 @@ mod tests {
             all.regions.insert(regions.digest(), regions);
             all.values.insert(values.digest(), values);
         }
-        let said = [(4, 0), (1, 1), (3, 1)].map(|(rank, which)| (rank, Declarations::digests(&plans[which])));
+        let said = [(4, 0), (1, 1), (3, 1)].map(|(rank, which)| (rank, PartDigests::of(&plans[which])));
         let order = [StatePath::new(Vec::new())];
         let groups = all.groups(said, 3, &order).expect("all is there");
         let seen: Vec<_> = groups.iter().map(|group| (group.ranks.clone(), group.plan.order.len())).collect();

@@ -145,7 +145,8 @@ impl TensorSpec {
         .collect()
     }
 
-    /// The one of a rank's [`parts`](Self::parts) that is this region. Looks through none of the others.
+    /// The one of a rank's [`parts`](Self::parts) that is this region, without making the others. (A strided shard has many parts for few runs: its
+    /// runs in each dimension are gone through.)
     #[must_use]
     pub fn part(&self, rank: Rank, region: &Region) -> Option<HeldPart> {
         match &self.sharding {

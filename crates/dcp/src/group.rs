@@ -61,3 +61,42 @@ pub(crate) struct Members {
     pub(crate) labels: Vec<Rank>,
     pub(crate) ctx: PlanContext,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use dcp_collective::{CollectiveError, ThreadGroup};
+    use dcp_planner::PlanError;
+
+    use super::*;
+
+    #[test]
+    fn an_error_between_two_steps_is_told_to_all() {
+        for failing in [0, 2] {
+            // Nobody leaves before all have ended: a handle that is dropped would tell the others, too.
+            let ended = Barrier::new(3);
+            let outcomes = ThreadGroup::run(3, |rank| {
+                let patience = Duration::from_secs(5);
+                let group = Group { collective: Some(&rank), coordinator: 0, patience };
+                let outcome = group.together(|exchange, members| {
+                    exchange.barrier("begin")?;
+                    if members.ctx.rank == failing {
+                        return Err(PlanError::custom("what was sent cannot be decoded").into());
+                    }
+                    Ok(exchange.barrier("end")?)
+                });
+                ended.wait();
+                outcome
+            });
+            for (rank, outcome) in (0..).zip(outcomes) {
+                let error = outcome.expect("no panic").expect_err("one has failed");
+                let is_right = match &error {
+                    Error::Collective(CollectiveError::Gone { rank: gone, .. }) => rank != failing && *gone == failing,
+                    own => rank == failing && matches!(own, Error::Plan(_)),
+                };
+                assert!(is_right, "rank {rank}: {error}");
+            }
+        }
+    }
+}

@@ -14,7 +14,7 @@ use super::model::{Leaf, Model, Tensor};
 use super::save::part;
 use crate::failure::Failure;
 
-/// Loads a model and compares every byte of it; the report is that of the rank that took longest.
+/// Loads a model and compares every byte of it; the report is the coordinator's, with the time of the rank that took longest.
 pub(super) fn load(model: &Model, cluster: &Cluster, dir: &Path) -> Result<LoadReport, Failure> {
     let ranks = cluster.run(|rank| {
         let (buffers, loaded, report) = load_on(rank, model, cluster, dir)?;
@@ -23,8 +23,10 @@ pub(super) fn load(model: &Model, cluster: &Cluster, dir: &Path) -> Result<LoadR
     if let Some(found) = ranks.iter().find_map(|(_, difference)| difference.as_ref()) {
         return Err(Failure::Bad(format!("{found} was loaded on {}, but not as it was saved", cluster.title)));
     }
-    let slowest = ranks.into_iter().map(|(report, _)| report).max_by_key(|report| report.elapsed);
-    slowest.ok_or_else(|| Failure::Impossible("there are no ranks".into()))
+    let slowest = ranks.iter().map(|(report, _)| report.elapsed).max().unwrap_or_default();
+    let (mut report, _) = ranks.into_iter().next().ok_or_else(|| Failure::Impossible("there are no ranks".into()))?;
+    report.elapsed = slowest;
+    Ok(report)
 }
 
 /// Loads what one rank wants of a model: tensors into buffers, and values.

@@ -9,14 +9,16 @@ use super::cluster::Cluster;
 use super::model::{Leaf, Model, Tensor};
 use crate::failure::Failure;
 
-/// Saves a model; the report is that of the rank that took longest.
+/// Saves a model; the report is the coordinator's, with the time of the rank that took longest.
 pub(super) fn save(model: &Model, cluster: &Cluster, dir: &Path) -> Result<SaveReport, Failure> {
     let reports = cluster.run(|rank| {
         let state = state(model, cluster, rank.rank() as u32)?;
         Saver::new().group(rank).save_dict(&state, dir)
     })?;
-    let slowest = reports.into_iter().max_by_key(|report| report.elapsed);
-    slowest.ok_or_else(|| Failure::Impossible("there are no ranks".into()))
+    let slowest = reports.iter().map(|report| report.elapsed).max().unwrap_or_default();
+    let mut report = reports.into_iter().next().ok_or_else(|| Failure::Impossible("there are no ranks".into()))?;
+    report.elapsed = slowest;
+    Ok(report)
 }
 
 /// What a rank holds: views into the model.

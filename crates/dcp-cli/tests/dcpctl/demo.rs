@@ -34,6 +34,16 @@ fn the_demo_shows_what_it_did_and_leaves_a_good_checkpoint() {
     ] {
         assert!(said.out.contains(line), "{line:?} is not in\n{}", said.out);
     }
+    // Every rank has its line, in each of the three tables.
+    for (head, ranks) in [("Saved from", 8), ("Loaded on 3", 3), ("Loaded on 6", 6)] {
+        let table = said
+            .out
+            .lines()
+            .skip_while(|line| !line.starts_with(head))
+            .skip_while(|line| !line.contains("needed") && !line.contains("written"));
+        let rows = table.skip(1).map_while(|line| line.split_whitespace().next()?.parse::<u32>().ok());
+        assert_eq!(rows.collect::<Vec<_>>(), (0..ranks).collect::<Vec<_>>(), "{head}:\n{}", said.out);
+    }
 
     let entries = entries(&kept);
     let find = |fqn: &str| entries.iter().find(|entry| entry["fqn"] == fqn).unwrap_or_else(|| panic!("no {fqn}"));

@@ -55,14 +55,20 @@ fn a_reduction_that_fails_is_the_coordinators_failure() {
 }
 
 #[test]
-fn a_broadcast_that_fails() {
-    let results = run(3, |rank| {
+fn a_broadcast_or_a_scatter_that_fails() {
+    let broadcast = run(3, |rank| {
         let mut exchange = Exchange::new(&rank, 1, AMPLE)?;
         exchange.broadcast("make", |_| Err::<u8, _>(TestError::of(1)))
     });
-    assert_failed(&results[0], &[1]);
-    assert!(matches!(&results[1], Err(StepError::Own(_))));
-    assert_failed(&results[2], &[1]);
+    let scatter = run(3, |rank| {
+        let mut exchange = Exchange::new(&rank, 1, AMPLE)?;
+        exchange.scatter("make", |_| Err::<Vec<u8>, _>(TestError::of(1)))
+    });
+    for results in [broadcast, scatter] {
+        assert_failed(&results[0], &[1]);
+        assert!(matches!(&results[1], Err(StepError::Own(_))));
+        assert_failed(&results[2], &[1]);
+    }
 }
 
 #[test]
@@ -96,9 +102,15 @@ fn a_scatter_of_the_wrong_length() {
         let mut exchange = Exchange::new(&rank, 0, AMPLE)?;
         exchange.reduce_scatter("scatter", |_| Ok(1_u8), |_: Vec<u8>, _| Ok::<_, TestError>(vec![1_u8; 3]))
     });
-    let wrong = CollectiveError::WrongCount { step: "scatter", expected: 2, found: 3 };
-    assert_eq!(results[0].as_ref().expect_err("wrong").to_string(), wrong.to_string());
-    assert_failed(&results[1], &[0]);
+    let dealt = run(2, |rank| {
+        let mut exchange = Exchange::new(&rank, 0, AMPLE)?;
+        exchange.scatter("scatter", |_| Ok::<_, TestError>(vec![1_u8; 3]))
+    });
+    for results in [results, dealt] {
+        let wrong = CollectiveError::WrongCount { step: "scatter", expected: 2, found: 3 };
+        assert_eq!(results[0].as_ref().expect_err("wrong").to_string(), wrong.to_string());
+        assert_failed(&results[1], &[0]);
+    }
 }
 
 #[test]

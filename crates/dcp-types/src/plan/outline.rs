@@ -23,7 +23,7 @@ pub struct TensorType {
 impl Outline {
     /// Of what a checkpoint will hold, with [ties](crate::GlobalPlan::ties).
     pub(super) fn of(metadata: &Metadata, ties: &BTreeMap<usize, usize>) -> Self {
-        let leaf = |(_, entry): (_, &Entry)| {
+        let leaf = |(fqn, entry): (&Fqn, &Entry)| {
             let kind = match &entry.kind {
                 EntryKind::Tensor(tensor) => {
                     EntryKind::Tensor(TensorType { dtype: tensor.dtype, shape: tensor.shape.clone() })
@@ -31,9 +31,9 @@ impl Outline {
                 EntryKind::Value => EntryKind::Value,
                 EntryKind::Object => EntryKind::Object,
             };
-            Entry { path: entry.path.clone(), kind }
+            (fqn.clone(), Entry { path: entry.path.clone(), kind })
         };
-        Self::new(metadata.entries().map(leaf).collect(), ties.clone())
+        Self { entries: metadata.entries().map(leaf).collect(), ties: ties.clone() }
     }
 
     pub(super) fn new(entries: Vec<Entry<TensorType>>, ties: BTreeMap<usize, usize>) -> Self {

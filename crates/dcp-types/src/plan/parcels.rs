@@ -10,8 +10,8 @@ use super::rank::{RankPlan, WriteItem};
 use super::wire::{self, WireChunks, WireEntry, WireKind, WirePlan};
 use crate::{Chunks, Entry, EntryKind, Fqn, GlobalPlan, Rank, Region, TypesError};
 
-/// What all ranks are told of a plan: everything but listed chunks, of which each gets [its own](OwnChunks). It grows with the names that there are,
-/// not with the shards, and is encoded once for all ranks.
+/// What all ranks are told of a plan: everything but listed chunks, of which each gets [its own](OwnChunks). It grows with the names that there are
+/// (and with the ranks of a mesh that follow no rule), not with the shards, and is encoded once for all ranks.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommonPlan {

@@ -25,13 +25,13 @@ pub(super) fn refuse_existing(
     if format.is_one_file() {
         return Ok(io.block_on(writer.refuse_occupied())?);
     }
-    // The writer knows other formats by their index alone.
+    // The writer knows other formats by the names of their indexes alone.
     match formats::detect(store, known, io) {
         Ok(found) if overwrite && found.name() == format.name() => Ok(()),
         Ok(found) => {
             Err(StorageError::Exists { location: store.location(), found: found.index_path().to_string() }.into())
         }
-        Err(Error::Storage(error)) if is_free(&error) => Ok(()),
+        Err(Error::Storage(error)) if is_free(&error) => Ok(io.block_on(writer.refuse_occupied())?),
         Err(error) => Err(error),
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn agree(
     let mut seen: Option<Vec<Digests>> = None;
     let outline = |progress: &Progress| {
         let plan: &SavePlan = own.insert(local_plan(progress)?);
-        let parts = Declarations::digests(plan);
+        let parts = PartDigests::of(plan);
         let order = PlanPart::new(plan.order.clone())?.digest();
         let values = plan.values.items().iter().map(|value| (value.path.clone(), value.object)).collect();
         let value_names = PlanPart::<(StatePath, bool)>::new(values)?.digest();
@@ -79,10 +79,10 @@ pub(super) fn agree(
     }
     let outlines = seen.as_deref();
     let contents = Declarations {
-        meshes: collect(exchange, "meshes", &plan.meshes, outlines, 0)?,
-        tensors: collect(exchange, "tensors", &plan.tensors, outlines, 1)?,
-        regions: collect(exchange, "regions", &plan.regions, outlines, 2)?,
-        values: collect(exchange, "values", &plan.values, outlines, 3)?,
+        meshes: collect(exchange, "meshes", &plan.meshes, outlines, |parts| parts.meshes)?,
+        tensors: collect(exchange, "tensors", &plan.tensors, outlines, |parts| parts.tensors)?,
+        regions: collect(exchange, "regions", &plan.regions, outlines, |parts| parts.regions)?,
+        values: collect(exchange, "values", &plan.values, outlines, |parts| parts.values)?,
     };
     let declared = seen.map(|outlines| AllDeclared {
         key: key_of(&outlines, members),
@@ -99,13 +99,14 @@ fn collect<T: Serialize + DeserializeOwned + Clone>(
     step: &'static str,
     own: &PlanPart<T>,
     outlines: Option<&[Digests]>,
-    part: usize,
+    part: fn(&PartDigests) -> Digest,
 ) -> Result<HashMap<Digest, PlanPart<T>>, Error> {
     let mut known = HashMap::from([(own.digest(), own.clone())]);
     let mut chosen: HashMap<Digest, usize> = HashMap::new();
     for (position, outline) in outlines.unwrap_or_default().iter().enumerate() {
-        if outline.parts[part] != own.digest() {
-            chosen.entry(outline.parts[part]).or_insert(position);
+        let digest = part(&outline.parts);
+        if digest != own.digest() {
+            chosen.entry(digest).or_insert(position);
         }
     }
     let mut positions: Vec<usize> = chosen.into_values().collect();
@@ -124,7 +125,7 @@ fn collect<T: Serialize + DeserializeOwned + Clone>(
 /// Values may have changed, but ranks must not disagree about one. Where all ranks have values of the same names, that shows in
 /// their digests; otherwise only a planner can tell, unless nothing has changed at all.
 fn can_reuse(outlines: &[Digests], key: PlanKey) -> bool {
-    let agree = outlines.windows(2).all(|pair| pair[0].parts[3] == pair[1].parts[3]);
+    let agree = outlines.windows(2).all(|pair| pair[0].parts.values == pair[1].parts.values);
     let serves = |cached: PlanKey| cached.structure == key.structure && (agree || cached == key);
     let same_plan = outlines.windows(2).all(|pair| pair[0].cached.map(|c| c.1) == pair[1].cached.map(|c| c.1));
     same_plan && outlines.iter().all(|outline| outline.cached.is_some_and(|(cached, _)| serves(cached)))
@@ -135,13 +136,13 @@ fn key_of(outlines: &[Digests], members: &Members) -> PlanKey {
     let digest = |of: Vec<Digest>| Digest::of(&rmp_serde::to_vec(&of).unwrap_or_default());
     let outlines = || outlines.iter().zip(&members.labels);
     let parts: Vec<_> = outlines()
-        .map(|(Digests { parts: [meshes, tensors, regions, _], value_names, .. }, rank)| {
+        .map(|(Digests { parts: PartDigests { meshes, tensors, regions, .. }, value_names, .. }, rank)| {
             (rank, [meshes, tensors, regions, value_names])
         })
         .collect();
     let coordinator = members.ctx.coordinator;
     let order = outlines().find(|(_, rank)| **rank == coordinator).map(|(outline, _)| outline.order);
     let encoded = rmp_serde::to_vec(&(coordinator, order, parts)).unwrap_or_default();
-    let contents = digest(outlines().map(|(outline, _)| outline.parts[3]).collect());
+    let contents = digest(outlines().map(|(outline, _)| outline.parts.values).collect());
     PlanKey { structure: Digest::of(&encoded), contents }
 }

@@ -109,8 +109,9 @@ impl Saving<'_, '_> {
             };
             // It may be another writer than that of the last save.
             let prepared = self.writer.prepare_global_plan(made.clone())?;
-            let is_known = |kept: &Kept| kept.whole.as_ref().is_some_and(|whole| whole.prepared == prepared);
-            let plan = if reuse.as_ref().is_some_and(|(_, kept)| is_known(kept)) {
+            let known = reuse.as_ref().and_then(|(_, kept)| kept.whole.clone());
+            let known = known.filter(|whole| whole.prepared == prepared);
+            let plan = if known.is_some() {
                 None
             } else {
                 let parcels = Parcels::of(&prepared, &members.labels)?;
@@ -119,7 +120,7 @@ impl Saving<'_, '_> {
                 Some(NewPlan { digest, common: parcels.common, lists_chunks })
             };
             let token = started.insert(self.io.block_on(self.writer.begin(&self.ctx.ranks))?).clone();
-            whole = Some(Whole { made, prepared });
+            whole = known.or(Some(Whole { made, prepared }));
             Ok::<_, Error>(Announcement { token, key, plan })
         })?;
         let plan = match (announced.plan, reuse) {

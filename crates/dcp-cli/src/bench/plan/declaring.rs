@@ -48,7 +48,7 @@ struct Coordinator {
 impl Coordinator {
     /// Takes a rank's digests, and what is not known yet.
     fn hear(&mut self, rank: Rank, plan: &SavePlan) -> Result<(), Failure> {
-        let sent = rmp_serde::to_vec(&Declarations::digests(plan)).map_err(|error| fault(&error))?;
+        let sent = rmp_serde::to_vec(&PartDigests::of(plan)).map_err(|error| fault(&error))?;
         self.said.push((rank, rmp_serde::from_slice(&sent).map_err(|error| fault(&error))?));
         if rank == 0 {
             self.order.clone_from(&plan.order);
